@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace flux2 {
+
+/// A whole file, read-only, in the address space. Pages come from the disk when touched.
+class MappedFile {
+ public:
+  /// @throws Error bad_file: missing, not readable, a folder
+  explicit MappedFile(std::filesystem::path path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  /// Tells the kernel that `range` will be read soon, from front to back.
+  void will_need(std::span<const std::byte> range) const;
+  /// Gives the pages of `range` back: they no longer count as memory of this process.
+  void drop(std::span<const std::byte> range) const;
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace flux2
