@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/weight.h"
+
+namespace flux2 {
+
+/// The tensors of one part of a model (transformer, text encoder, VAE), wherever its files are.
+class Checkpoint {
+ public:
+  /// Opens `folder`, in this order: STEM.safetensors.index.json and its shards, STEM.safetensors,
+  /// the same with ".bf16" or ".fp16" before ".safetensors". A path to a .safetensors file opens
+  /// that file alone.
+  /// @param stem  "diffusion_pytorch_model" (Diffusers) or "model" (transformers)
+  /// @throws Error bad_file: nothing there; a header or offset that contradicts the file (see
+  ///         read_safetensors); an index that names a missing shard or tensor, or a path outside
+  ///         the folder; a tensor found twice
+  static Checkpoint open(const std::filesystem::path& folder, std::string_view stem);
+
+  /// The folder or file that was opened, for errors.
+  const std::filesystem::path& path() const { return path_; }
+  /// nullptr if there is no tensor of that name.
+  const StoredTensor* find(const std::string& name) const;
+  /// All tensors by name.
+  const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
+  /// Bytes of all tensors.
+  std::size_t bytes() const;
+
+ private:
+  std::filesystem::path path_;
+  std::map<std::string, StoredTensor> tensors_;
+};
+
+/// Asks the kernel to start reading the pages of `tensor`.
+void prefetch(const StoredTensor& tensor);
+/// Gives its pages back, once a backend has packed it. Reading it again is still possible.
+void drop_pages(const StoredTensor& tensor);
+
+}  // namespace flux2

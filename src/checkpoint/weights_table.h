@@ -1,0 +1,98 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "ops/ops.h"
+#include "tensor/tensor.h"
+#include "tensor/weight.h"
+
+namespace flux2 {
+
+/// One stored tensor that a model expects.
+struct Source {
+  std::string name;  ///< relative to the scope that declares it
+  Shape shape;
+};
+
+/// What becomes of a declared tensor.
+enum class WeightKind { linear, conv2d, embedding, vector, unused };
+
+/// Progress of loading, in stored bytes.
+using LoadProgress = std::function<void(std::size_t done, std::size_t total)>;
+
+/// Every tensor of a model: its name, its shape, and the member it is loaded into. The one
+/// declaration that drives loading, `flux2 verify` and the errors of both.
+///
+/// A target must stay where it is until load() returns.
+class WeightsTable {
+ public:
+  struct Entry {
+    WeightKind kind = WeightKind::unused;
+    std::vector<Source> sources;  ///< row blocks of a linear layer; else one
+    std::vector<Source> bias;     ///< none or one
+    Weight* weight = nullptr;     ///< target of linear, conv2d, embedding
+    Tensor* vector = nullptr;     ///< target of vector: f32, a stream on the backend
+  };
+
+  void add(Entry entry) { entries_.push_back(std::move(entry)); }
+  /// `alternative` is accepted where `name` is missing (older spellings).
+  void alias(std::string alternative, std::string name);
+
+  const std::vector<Entry>& entries() const { return entries_; }
+
+  /// Holds the table against the files: every declared tensor is there, with its shape and a
+  /// floating type, and nothing else is. Unused tensors may be there or not.
+  /// @throws Error bad_file: names the first tensors that are missing, surplus or misshapen, and
+  ///         how many there are of each
+  void check(const Checkpoint& checkpoint) const;
+
+  /// check(), then fills every target in order, dropping the pages of a tensor once it is packed.
+  /// @throws Error bad_file: additionally, a tensor that holds NaN or infinity
+  void load(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress = {}) const;
+
+ private:
+  const StoredTensor* find(const Checkpoint& checkpoint, const std::string& name) const;
+
+  std::vector<Entry> entries_;
+  std::multimap<std::string, std::string> alternatives_;  // name -> older spellings
+};
+
+/// A prefix of names in a WeightsTable: how a block declares its tensors without knowing where in
+/// the model it stands.
+class WeightsScope {
+ public:
+  explicit WeightsScope(WeightsTable& table, std::string prefix = {})
+      : table_(&table), prefix_(std::move(prefix)) {}
+
+  /// "prefix.name."
+  WeightsScope in(const std::string& name) const;
+  /// "prefix.name.index."
+  WeightsScope in(const std::string& name, std::int64_t index) const;
+
+  /// Row blocks stacked into one linear layer without bias.
+  void linear(Weight& target, std::vector<Source> row_blocks) const;
+  /// NAME.weight [out, in] and NAME.bias [out].
+  void linear_with_bias(Weight& target, const std::string& name, std::int64_t out,
+                        std::int64_t in) const;
+  /// NAME.weight [out, in, kernel, kernel] and NAME.bias [out].
+  void conv2d(Weight& target, const std::string& name, std::int64_t out, std::int64_t in,
+              std::int64_t kernel) const;
+  void embedding(Weight& target, Source source) const;
+  void vector(Tensor& target, Source source) const;
+  /// Part of the checkpoint, not needed here: its pages are never read.
+  void unused(Source source) const;
+  /// WeightsTable::alias with this prefix before both names.
+  void alias(const std::string& alternative, const std::string& name) const;
+
+ private:
+  Source absolute(Source source) const;
+
+  WeightsTable* table_;
+  std::string prefix_;
+};
+
+}  // namespace flux2
