@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "ops/ops.h"
+
+namespace flux2 {
+
+/// What matmuls, convolutions and attention multiply in. They accumulate in float either way.
+enum class ComputeType {
+  f32,
+  bf16,  ///< operands rounded to bfloat16
+};
+
+/// Instruction sets that the kernels are built for, each containing the one before.
+enum class Isa {
+  avx2,         ///< AVX2, FMA and F16C
+  avx512,       ///< AVX-512 F, BW, DQ and VL
+  avx512_bf16,  ///< and its bfloat16 dot products
+};
+
+/// "avx2", "avx512", "avx512-bf16".
+std::string_view name_of(Isa isa);
+
+/// The most that this processor and its operating system support.
+/// @throws Error invalid_request on a processor without AVX2
+Isa best_isa();
+
+/// Keeps oneDNN from using more than `most`. A property of the process that oneDNN reads once:
+/// call it at the start of a program, before the first make_cpu_ops; CpuOptions::most only limits
+/// the kernels of this backend itself.
+/// @throws Error invalid_request if oneDNN has already chosen
+void limit_process_isa(Isa most);
+
+struct CpuOptions {
+  ComputeType compute = ComputeType::f32;
+  std::optional<Isa> most;  ///< use no more than this; none: what the processor has
+};
+
+/// The CPU backend: oneDNN for matmuls and convolutions, kernels of its own for the rest, run by
+/// as many threads as `thread_count()` says at each call.
+///
+/// Role::operand tensors are bf16 when computing in bf16, all others f32. Weights are packed once
+/// into the layout that the matmul reads; of the mapped file only embedding tables stay in use.
+/// @throws Error invalid_request if bf16 is asked for where oneDNN cannot compute in it
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);
+
+}  // namespace flux2
