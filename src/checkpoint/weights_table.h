@@ -3,6 +3,8 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -41,6 +43,15 @@ class WeightsTable {
   void add(Entry entry) { entries_.push_back(std::move(entry)); }
   /// `alternative` is accepted where `name` is missing (older spellings).
   void alias(std::string alternative, std::string name);
+
+  /// Makes every tensor whose name starts with `prefix` unused: known, but never read.
+  void skip(std::string_view prefix) {
+    for (Entry& entry : entries_) {
+      if (entry.sources.front().name.starts_with(prefix)) {
+        entry = {WeightKind::unused, std::move(entry.sources), std::move(entry.bias)};
+      }
+    }
+  }
 
   const std::vector<Entry>& entries() const { return entries_; }
 

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/config_file.h"
+#include "checkpoint/weights_table.h"
+#include "models/language/decoder.h"
+
+namespace flux2 {
+
+/// The text encoder of a pipeline: a decoder, and what its family puts around it.
+///
+///     auto model = make_language_model(ConfigFile::read(folder / "config.json"), use);
+///     const Checkpoint checkpoint = Checkpoint::open(folder, "model");
+///     model->weights(checkpoint).load(checkpoint, ops);
+///     Tensor embeddings = model->decoder().hidden_states(ops, batch, use.taps);
+class LanguageModel {
+ public:
+  LanguageModel() = default;
+  LanguageModel(const LanguageModel&) = delete;  // a WeightsTable points into it
+  LanguageModel& operator=(const LanguageModel&) = delete;
+  virtual ~LanguageModel() = default;
+
+  virtual const Decoder& decoder() const = 0;
+  /// Every tensor of the model, named as `checkpoint` names them.
+  /// @throws Error bad_file: the checkpoint holds no language model
+  virtual WeightsTable weights(const Checkpoint& checkpoint) = 0;
+  /// The embeddings of a prompt to continue: [1, L, D], a stream.
+  /// @param pictures  normalised, f32 host tensors [1, H, W, 3], one for each run of picture
+  ///                  tokens in `ids`
+  /// @throws Error invalid_request: the model takes no pictures, or their sizes do not fit `ids`
+  virtual Tensor embed_prompt(Ops& ops, std::span<const std::int32_t> ids,
+                              std::span<const Tensor> pictures) const = 0;
+};
+
+/// The language model that `config` (a text_encoder/config.json) describes, its weights not yet
+/// loaded.
+/// @throws Error bad_file: an unknown model_type, or a config that does not fit its type
+std::unique_ptr<LanguageModel> make_language_model(const ConfigFile& config,
+                                                   const DecoderUse& use);
+
+}  // namespace flux2
