@@ -76,7 +76,8 @@ struct GroupNorm {
 ///
 /// Notation: B batch, L tokens, D width, H heads, d head width, C channels. Token tensors are
 /// [B, L, D] with contiguous rows and free batch and token strides, so an argument may be a range
-/// of tokens or columns of something larger. Picture tensors are [B, height, width, C].
+/// of tokens or columns of something larger. Picture tensors are [B, height, width, C], dense
+/// except in `copy`, `upload` and `download`, which take any strides.
 ///
 /// Every operation writes into `out`, which the caller made with `empty` (or a view of such a
 /// tensor), of either role; inputs may have either role too. `out` must not overlap an input
