@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizers/added_tokens.h"
+#include "tokenizers/bpe.h"
+#include "tokenizers/json_access.h"
+#include "tokenizers/normalizer.h"
+#include "tokenizers/pre_tokenizer.h"
+#include "tokenizers/tokenizer.h"
+#include "tokenizers/vocabulary.h"
+
+namespace flux2 {
+
+/// What a tokenizer file says, checked: the stages that a text goes through, in their order.
+struct Tokenizer::Parts {
+  std::string name;  ///< the file, for messages
+  Normalizer normalizer;
+  AddedTokens added;
+  PreTokenizer pre_tokenizer;
+  Vocabulary vocabulary;  ///< with the added tokens
+  Bpe bpe;
+  std::vector<std::int32_t> prefix;  ///< what the post-processor puts before a text,
+  std::vector<std::int32_t> suffix;  ///< and behind it
+  TokenizerSettings settings;
+};
+
+/// The readers of the file formats.
+/// @param where     names the file in messages
+/// @param settings  those of its added tokens that are not in the file join
+/// @throws Error bad_file: damaged, or asks for something that is not supported
+Tokenizer::Parts parse_tokenizer_json(const Json& file, const std::string& where,
+                                      const TokenizerSettings& settings);
+Tokenizer::Parts parse_tekken_json(const Json& file, const std::string& where,
+                                   const TokenizerSettings& settings);
+Tokenizer::Parts parse_vocab_and_merges(const Json& vocab, std::string_view merges,
+                                        const std::string& where,
+                                        const TokenizerSettings& settings);
+
+}  // namespace flux2

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace flux2 {
+
+/// Tokens and their ids. Tokens are in the byte-level spelling of byte_level.h.
+class Vocabulary {
+ public:
+  /// Ids lie below this: no vocabulary is near it, and an absurd id in a file must not decide how
+  /// much memory is taken.
+  static constexpr std::int64_t kIdLimit = std::int64_t{1} << 22;
+
+  Vocabulary() = default;
+  Vocabulary(Vocabulary&&) noexcept = default;
+  Vocabulary& operator=(Vocabulary&&) noexcept = default;
+
+  /// @param where  the file, for messages
+  /// @throws Error bad_file: id negative or too large, token or id already there with another
+  /// partner
+  void add(std::string_view spelling, std::int64_t id, const std::string& where);
+
+  std::optional<std::int32_t> find(std::string_view spelling) const;
+
+  /// The token's spelling; nullptr where no token has this id.
+  const std::string* spelling(std::int32_t id) const;
+
+  std::size_t size() const { return ids_.size(); }
+  /// One more than the largest id.
+  std::size_t id_end() const { return spellings_.size(); }
+
+ private:
+  std::unordered_map<std::string, std::int32_t> ids_;
+  std::vector<const std::string*> spellings_;  ///< by id; keys of `ids_`, which stay where they are
+};
+
+}  // namespace flux2
