@@ -30,29 +30,59 @@ struct Image {
   int height = 0;  ///< pixels
   PixelFormat format = PixelFormat::rgb;
   std::vector<std::uint8_t> pixels;   ///< width * height * bytes_per_pixel(format) bytes
-  std::vector<std::uint8_t> palette;  ///< only for `palette`: 3 bytes an entry, at most 256
+  std::vector<std::uint8_t> palette;  ///< only for `palette`: RGB, 3 bytes an entry, at most 256
+  std::string file;  ///< where it was read from, for messages and metadata; empty if it was not
 };
 
 /// Text that travels with a picture: PNG text chunks, keyword to UTF-8 value.
 using ImageText = std::map<std::string, std::string>;
 
+/// What reading does with 16-bit gray, which no later stage works in.
+enum class Gray16 {
+  scale,  ///< to 8 bits, 0..65535 becoming 0..255: the picture that the file shows
+  keep,   ///< stays `gray16`; converting it clips every value over 255 to white, as Pillow does
+};
+
+/// What reading does with the orientation that a camera noted in EXIF (or XMP).
+enum class Orientation {
+  apply,   ///< turn the pixels upright, as Diffusers' `load_image` does
+  ignore,  ///< leave the pixels as stored, as `PIL.Image.open` does
+};
+
+/// How to read a picture. The defaults suit a person's files; `keep` and `ignore` together give
+/// exactly what Pillow hands to a Diffusers pipeline.
+struct LoadOptions {
+  Gray16 gray16 = Gray16::scale;
+  Orientation orientation = Orientation::apply;
+};
+
 /// Reads a PNG, JPEG or WebP file; the content decides, not the name.
 ///
-/// EXIF orientation is applied, as Diffusers' `load_image` does, and 16-bit gray is scaled to 8
-/// bits (Pillow's `convert` would clip it to white; docs/differences.md).
-/// @throws Error bad_file: missing, truncated or unknown file, more than 178 956 970 pixels
-Image load_image(const std::filesystem::path& path);
+/// The format is the mode in which Pillow opens the file; 16-bit colour keeps its high bytes, CMYK
+/// becomes RGB, of an animation the first frame is taken. By default EXIF orientation is applied
+/// and 16-bit gray is scaled (Pillow would clip it to white; docs/differences.md).
+/// @throws Error bad_file: missing, truncated, damaged or unknown file, more than 178 956 970
+/// pixels
+Image load_image(const std::filesystem::path& path, const LoadOptions& options = {});
 
 /// The same from bytes in memory; `name` stands in for the path in errors.
-Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name);
+Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
+                   const LoadOptions& options = {});
 
-/// The text chunks of a PNG (tEXt, zTXt, iTXt); empty for other formats.
+/// The text chunks of a PNG (tEXt, zTXt, iTXt) as UTF-8; of a JPEG or WebP the EXIF user comment
+/// under the key "parameters". Empty where there is none. The pixels are not decoded.
+/// @throws Error bad_file, as load_image
 ImageText load_image_text(const std::filesystem::path& path);
 
-/// Writes .png, .jpg/.jpeg (quality 95) or .webp (lossless), by the ending of `path`: to a
+/// Writes .png, .jpg/.jpeg (quality 95, 4:4:4) or .webp (lossless), by the ending of `path`: to a
 /// temporary name in the same folder, then renamed, so that no half-written file is ever seen.
-/// @param text  written as PNG text chunks; JPEG and WebP carry "parameters" as an EXIF comment
-/// @throws Error bad_file: unknown ending, folder missing or full; invalid_request: 0-pixel image
+///
+/// PNG keeps every format; JPEG and WebP get palettes resolved and 16-bit gray scaled.
+/// @param text  UTF-8, written as PNG text chunks; JPEG and WebP carry only "parameters", as the
+///              EXIF user comment (JPEG: at most 32 000 UTF-16 units)
+/// @throws Error bad_file: folder missing or full; invalid_request: unknown ending, 0-pixel or
+///               inconsistent image, alpha in a JPEG, a side too long for the format, text that is
+///               not UTF-8, a keyword that PNG does not allow
 void save_image(const Image& image, const std::filesystem::path& path, const ImageText& text = {});
 
 }  // namespace flux2
