@@ -15,7 +15,7 @@ class Checkpoint {
  public:
   /// Opens `folder`, in this order: STEM.safetensors.index.json and its shards, STEM.safetensors,
   /// the same with ".bf16" or ".fp16" before ".safetensors". A path to a .safetensors file opens
-  /// that file alone.
+  /// that file alone; a path to an index, its shards.
   /// @param stem  "diffusion_pytorch_model" (Diffusers) or "model" (transformers)
   /// @throws Error bad_file: nothing there; a header or offset that contradicts the file (see
   ///         read_safetensors); an index that names a missing shard or tensor, or a path outside
@@ -36,9 +36,10 @@ class Checkpoint {
   std::map<std::string, StoredTensor> tensors_;
 };
 
-/// Asks the kernel to start reading the pages of `tensor`.
+/// Asks the kernel to start reading the pages of `tensor`, which comes from a Checkpoint.
 void prefetch(const StoredTensor& tensor);
-/// Gives its pages back, once a backend has packed it. Reading it again is still possible.
+/// Gives the pages of such a tensor back, once a backend has packed it. Reading it again is still
+/// possible.
 void drop_pages(const StoredTensor& tensor);
 
 }  // namespace flux2

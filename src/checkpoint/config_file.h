@@ -14,13 +14,17 @@ namespace flux2 {
 /// ranges. A key that holds null counts as absent. Every error names the file and the key.
 class ConfigFile {
  public:
-  /// @throws Error bad_file: missing, larger than 16 MB, not a JSON object, nested too deep
+  /// @throws Error bad_file: missing, larger than 16 MB, not a JSON object, nested too deep, a key
+  ///         twice
   static ConfigFile read(const std::filesystem::path& path);
   /// @param name  stands in for the path in errors
   static ConfigFile parse(std::string_view json, std::string name);
 
+  /// The file, for errors.
   const std::string& name() const { return name_; }
   bool has(std::string_view key) const;
+  bool is_list(std::string_view key) const;
+  /// Of this object, in alphabetical order.
   std::vector<std::string> keys() const;
 
   /// A whole number in [least, most].
@@ -35,7 +39,7 @@ class ConfigFile {
   /// A list of whole numbers, each in [least, most].
   std::vector<std::int64_t> integers(std::string_view key, std::int64_t least, std::int64_t most,
                                      std::optional<std::vector<std::int64_t>> fallback = {}) const;
-  /// A list of texts.
+  /// A list of texts; a null in it counts as an empty text.
   std::vector<std::string> texts(std::string_view key,
                                  std::optional<std::vector<std::string>> fallback = {}) const;
   /// A nested object; an empty one if absent.

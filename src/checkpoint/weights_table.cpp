@@ -1,0 +1,231 @@
+#include "checkpoint/weights_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <set>
+#include <utility>
+
+#include "checkpoint/finite.h"
+#include "checkpoint/in_quotes.h"
+#include "checkpoint/safetensors.h"
+#include "flux2/error.h"
+
+namespace flux2 {
+namespace {
+
+// What is wrong with a checkpoint, one kind of it: the first few tensors and how many there are.
+class Findings {
+ public:
+  explicit Findings(std::string_view kind) : kind_(kind) {}
+
+  void add(std::string finding) {
+    if (count_++ < kListed) listed_ += (listed_.empty() ? "" : ", ") + std::move(finding);
+  }
+  void append_to(std::string& message) const {
+    if (count_ == 0) return;
+    if (!message.empty()) message += "; ";
+    message += fmt::format("{} {}: {}", count_, kind_, listed_);
+    if (count_ > kListed) message += ", ...";
+  }
+
+ private:
+  static constexpr std::size_t kListed = 3;
+  std::string_view kind_;
+  std::string listed_;
+  std::size_t count_ = 0;
+};
+
+// Loads the entries of a table into their targets.
+class Loader {
+ public:
+  Loader(Ops& ops, const LoadProgress& progress, std::size_t total)
+      : ops_(ops), progress_(progress), total_(total) {}
+
+  // `sources` and `bias` are the tensors of `entry`.
+  void fill(const WeightsTable::Entry& entry, const std::vector<StoredTensor>& sources,
+            const StoredTensor* bias) {
+    for (const StoredTensor& tensor : sources)
+      require_finite(tensor);
+    const Tensor offsets = bias == nullptr ? Tensor() : upload(*bias);
+    switch (entry.kind) {
+      case WeightKind::linear:
+        *entry.weight = ops_.prepare_linear(sources, offsets);
+        break;
+      case WeightKind::conv2d:
+        *entry.weight = ops_.prepare_conv2d(sources.front(), offsets);
+        break;
+      case WeightKind::embedding:
+        *entry.weight = ops_.prepare_embedding(sources.front());
+        break;
+      case WeightKind::vector:
+        *entry.vector = upload(sources.front());
+        break;
+      case WeightKind::unused:
+        return;
+    }
+    for (const StoredTensor& tensor : sources)
+      finish(tensor);
+    if (bias != nullptr) finish(*bias);
+    if (progress_) progress_(done_, total_);
+  }
+
+ private:
+  Tensor upload(const StoredTensor& tensor) {
+    require_finite(tensor);
+    return ops_.upload(to_host_tensor(tensor), Role::stream);
+  }
+
+  void finish(const StoredTensor& tensor) {
+    drop_pages(tensor);
+    done_ += tensor.bytes.size();
+  }
+
+  Ops& ops_;
+  const LoadProgress& progress_;
+  std::size_t done_ = 0;
+  std::size_t total_;
+};
+
+}  // namespace
+
+void WeightsTable::alias(std::string alternative, std::string name) {
+  alternatives_.emplace(std::move(name), std::move(alternative));
+}
+
+const StoredTensor* WeightsTable::find(const Checkpoint& checkpoint,
+                                       const std::string& name) const {
+  if (const StoredTensor* tensor = checkpoint.find(name)) return tensor;
+  const auto [begin, end] = alternatives_.equal_range(name);
+  for (auto alternative = begin; alternative != end; ++alternative) {
+    if (const StoredTensor* tensor = checkpoint.find(alternative->second)) return tensor;
+  }
+  return nullptr;
+}
+
+void WeightsTable::check(const Checkpoint& checkpoint) const {
+  Findings missing("missing");
+  Findings misshapen("of the wrong shape or type");
+  Findings surplus("not expected");
+  std::set<std::string_view> known;
+  for (const Entry& entry : entries_) {
+    for (const std::vector<Source>* sources : {&entry.sources, &entry.bias}) {
+      for (const Source& source : *sources) {
+        const StoredTensor* tensor = find(checkpoint, source.name);
+        if (tensor != nullptr) known.insert(tensor->name);
+        if (entry.kind == WeightKind::unused) continue;
+        if (tensor == nullptr) {
+          missing.add(in_quotes(source.name));
+        } else if (tensor->shape != source.shape || !is_floating(tensor->dtype)) {
+          misshapen.add(fmt::format("{} is {} {}, not {} of real numbers", in_quotes(tensor->name),
+                                    name_of(tensor->dtype), tensor->shape.to_string(),
+                                    source.shape.to_string()));
+        }
+      }
+    }
+  }
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    if (!known.contains(name)) surplus.add(in_quotes(name));
+  }
+  std::string message;
+  for (const Findings* findings : {&missing, &misshapen, &surplus})
+    findings->append_to(message);
+  if (message.empty()) return;
+  throw Error(ErrorCode::bad_file, "tensors do not fit the configuration: " + message,
+              checkpoint.path().string(), "weights and config.json belong to different models");
+}
+
+void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
+                        const LoadProgress& progress) const {
+  struct Stored {
+    const Entry* entry;
+    std::vector<StoredTensor> sources;
+    const StoredTensor* bias;
+  };
+  check(checkpoint);
+  std::vector<Stored> queue;
+  std::size_t total = 0;
+  for (const Entry& entry : entries_) {
+    if (entry.kind == WeightKind::unused) continue;
+    assert(entry.kind == WeightKind::vector ? entry.vector != nullptr : entry.weight != nullptr);
+    Stored stored{&entry, {}, nullptr};
+    for (const Source& source : entry.sources)
+      stored.sources.push_back(*find(checkpoint, source.name));
+    if (!entry.bias.empty()) stored.bias = find(checkpoint, entry.bias.front().name);
+    for (const StoredTensor& tensor : stored.sources)
+      total += tensor.bytes.size();
+    if (stored.bias != nullptr) total += stored.bias->bytes.size();
+    queue.push_back(std::move(stored));
+  }
+  Loader loader(ops, progress, total);
+  for (std::size_t i = 0; i < queue.size(); ++i) {
+    if (i + 1 < queue.size()) {  // the disk reads the next entry while this one is packed
+      for (const StoredTensor& tensor : queue[i + 1].sources)
+        prefetch(tensor);
+    }
+    loader.fill(*queue[i].entry, queue[i].sources, queue[i].bias);
+  }
+}
+
+WeightsScope WeightsScope::in(const std::string& name) const {
+  return WeightsScope(*table_, prefix_ + name + ".");
+}
+
+WeightsScope WeightsScope::in(const std::string& name, std::int64_t index) const {
+  return in(fmt::format("{}.{}", name, index));
+}
+
+Source WeightsScope::absolute(Source source) const {
+  source.name.insert(0, prefix_);
+  return source;
+}
+
+void WeightsScope::linear(Weight& target, std::vector<Source> row_blocks) const {
+  for (Source& block : row_blocks)
+    block = absolute(std::move(block));
+  table_->add({.kind = WeightKind::linear,
+               .sources = std::move(row_blocks),
+               .bias = {},
+               .weight = &target});
+}
+
+void WeightsScope::linear_with_bias(Weight& target, const std::string& name, std::int64_t out,
+                                    std::int64_t in) const {
+  table_->add({.kind = WeightKind::linear,
+               .sources = {absolute({name + ".weight", {out, in}})},
+               .bias = {absolute({name + ".bias", {out}})},
+               .weight = &target});
+}
+
+void WeightsScope::conv2d(Weight& target, const std::string& name, std::int64_t out,
+                          std::int64_t in, std::int64_t kernel) const {
+  table_->add({.kind = WeightKind::conv2d,
+               .sources = {absolute({name + ".weight", {out, in, kernel, kernel}})},
+               .bias = {absolute({name + ".bias", {out}})},
+               .weight = &target});
+}
+
+void WeightsScope::embedding(Weight& target, Source source) const {
+  table_->add({.kind = WeightKind::embedding,
+               .sources = {absolute(std::move(source))},
+               .bias = {},
+               .weight = &target});
+}
+
+void WeightsScope::vector(Tensor& target, Source source) const {
+  table_->add({.kind = WeightKind::vector,
+               .sources = {absolute(std::move(source))},
+               .bias = {},
+               .vector = &target});
+}
+
+void WeightsScope::unused(Source source) const {
+  table_->add({.kind = WeightKind::unused, .sources = {absolute(std::move(source))}, .bias = {}});
+}
+
+void WeightsScope::alias(const std::string& alternative, const std::string& name) const {
+  table_->alias(prefix_ + alternative, prefix_ + name);
+}
+
+}  // namespace flux2
