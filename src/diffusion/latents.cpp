@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <initializer_list>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -14,7 +15,7 @@ namespace {
 constexpr std::int64_t kPatch = 2;
 constexpr std::int64_t kPatchPixels = kPatch * kPatch;
 
-void require(bool fits, const Tensor& tensor, const char* wanted) {
+void require(bool fits, const Tensor& tensor, const std::string& wanted) {
   if (fits) return;
   throw Error(ErrorCode::invalid_request,
               fmt::format("latents of type {} and shape {} where f32 {} is needed",
@@ -29,7 +30,7 @@ bool is_f32(const Tensor& tensor, int rank) {
 void require_tokens(const Tensor& tokens, TokenGrid grid) {
   require(
       is_f32(tokens, 3) && grid.rows >= 0 && grid.columns >= 0 && tokens.dim(1) == grid.tokens(),
-      tokens, fmt::format("[B, {} * {}, C]", grid.rows, grid.columns).c_str());
+      tokens, fmt::format("[B, {} * {}, C]", grid.rows, grid.columns));
 }
 
 // A copy of `source` whose dimensions are in another order: dimension i of the result is dimension
@@ -147,7 +148,7 @@ template <typename Change>
 void for_each_channel(const Tensor& tokens, std::size_t channels, Change change) {
   require(tokens.dtype() == DType::f32 && tokens.rank() > 0 && tokens.is_dense() &&
               tokens.dim(-1) == static_cast<std::int64_t>(channels),
-          tokens, fmt::format("dense [..., {}]", channels).c_str());
+          tokens, fmt::format("dense [..., {}]", channels));
   float* value = tokens.f32();
   float* const end = value + tokens.elements();
   while (value != end) {

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "diffusion/box_muller.h"
 #include "flux2/error.h"
 #include "golden.h"
 
@@ -147,6 +148,41 @@ TEST(Generator, BatchBeginsWithTheSinglePicture) {
   EXPECT_TRUE(std::equal(single.begin(), single.end(), batch.begin()));
   EXPECT_FALSE(std::equal(single.begin(), single.end(),
                           batch.begin() + static_cast<std::ptrdiff_t>(single.size())));
+}
+
+// u1 = 0 has radius 0, whatever the direction. It comes once in 2^24 numbers.
+TEST(BoxMuller, ZeroIsPositive) {
+  float block[kNormalBlock] = {};
+  double wide[kNormalBlock] = {};
+  for (int j = 0; j < kNormalBlock / 2; ++j) {
+    block[j + 8] = static_cast<float>(j) / 8.0f;
+    wide[j + 8] = j / 8.0;
+  }
+  box_muller(block);
+  box_muller(wide);
+  for (int j = 0; j < kNormalBlock; ++j) {
+    EXPECT_TRUE(block[j] == 0.0f && !std::signbit(block[j])) << j;
+    EXPECT_TRUE(wide[j] == 0.0 && !std::signbit(wide[j])) << j;
+  }
+}
+
+// The polynomials are logarithm, sine and cosine: close to the library's, but not the same bits.
+TEST(BoxMuller, IsCloseToTheMathematics) {
+  int equal = 0;
+  for (int step = 1; step < 4096; ++step) {
+    const float u1 = static_cast<float>(step) / 4096.0f;
+    const float u2 = static_cast<float>(4096 - step) / 4096.0f;
+    float block[kNormalBlock] = {u1};
+    block[8] = u2;
+    double wide[kNormalBlock] = {static_cast<double>(u1)};
+    wide[8] = static_cast<double>(u2);
+    box_muller(block);
+    box_muller(wide);
+    ASSERT_NEAR(block[0], wide[0], 3e-6) << step;
+    ASSERT_NEAR(block[8], wide[8], 3e-6) << step;
+    equal += block[0] == static_cast<float>(wide[0]) ? 1 : 0;
+  }
+  EXPECT_LT(equal, 4000);
 }
 
 TEST(Generator, NothingDrawnConsumesNothing) {

@@ -14,6 +14,12 @@ namespace {
 using testing::first_difference;
 using testing::GoldenFile;
 
+std::vector<float> in_bf16(std::vector<float> values) {
+  for (float& value : values)
+    value = round_to_bf16(value);
+  return values;
+}
+
 class Step : public ::testing::TestWithParam<Arithmetic> {
  protected:
   std::vector<float> golden(const std::string& name) const { return file_.floats(prefix_ + name); }
@@ -71,9 +77,7 @@ TEST(StepBf16, DiffersFromFloatRoundedAtTheEnd) {
   const std::vector<float> sigmas = file.floats("bfloat16.sigmas");
   euler_step(x, file.floats("bfloat16.velocity"), {.from = sigmas[0], .to = sigmas[1]},
              Arithmetic::f32);
-  for (float& value : x)
-    value = round_to_bf16(value);
-  EXPECT_NE(first_difference(x, file.floats("bfloat16.step0")), -1);
+  EXPECT_NE(first_difference(in_bf16(x), file.floats("bfloat16.step0")), -1);
 }
 
 TEST(StepBf16, ConditionsAreRoundedOnTheWay) {
@@ -83,6 +87,23 @@ TEST(StepBf16, ConditionsAreRoundedOnTheWay) {
   EXPECT_EQ(embedded_guidance(3.5f, Arithmetic::bf16), 3504.0f);
   EXPECT_EQ(embedded_guidance(4.0f, Arithmetic::bf16), 4000.0f);
   EXPECT_EQ(embedded_guidance(2.5f, Arithmetic::f32), 2500.0f);
+}
+
+// Values of torch 2.15 where every rounding shows: a guidance that is no power of two, a sigma
+// whose 1 - sigma is no bfloat16, a timestep that is none either.
+TEST(StepBf16, RoundsWhereTorchDoes) {
+  const std::vector<float> v = in_bf16({0.1f, -1.3f, 2.7f, 0.77f});
+  const std::vector<float> n = in_bf16({1.9f, 0.45f, -0.6f, 0.31f});
+  std::vector<float> guided = v;
+  guide(guided, n, 3.7f, Arithmetic::bf16);
+  EXPECT_EQ(guided, (std::vector{-4.75f, -6.03125f, 11.625f, 2.0f}));
+  std::vector<float> noisy(4);
+  scale_noise(v, n, 0.1f, Arithmetic::bf16, noisy);
+  EXPECT_EQ(noisy, (std::vector{0x1.2p-2f, -0x1.1ep+0f, 0x1.2ep+1f, 0x1.72p-1f}));
+  EXPECT_EQ(pipeline_timestep(767.2f, Arithmetic::bf16), 0x1.8ap-1f);
+  EXPECT_EQ(embedded_timestep(767.2f, Arithmetic::bf16), 768.0f);
+  EXPECT_EQ(embedded_timestep(612.5f, Arithmetic::bf16), 612.0f);
+  EXPECT_EQ(embedded_timestep(41.7f, Arithmetic::bf16), 41.75f);
 }
 
 // Values of (1 - mask) * kept + mask * x in torch 2.15, two tokens of three channels.
@@ -95,13 +116,8 @@ TEST(Blend, EqualsTorch) {
   EXPECT_EQ(x, (std::vector{0x1.5c28f4p+0f, -0x1.333338p-4f, 0x1.8f5c2cp-2f, 0x1.3d6042p-2f,
                             0x1.b9d70cp+1f, -0x1.b33334p-2f}));
 
-  std::vector<float> narrow = painted;
-  std::vector<float> narrow_kept = kept;
-  for (float& value : narrow)
-    value = round_to_bf16(value);
-  for (float& value : narrow_kept)
-    value = round_to_bf16(value);
-  blend(narrow, narrow_kept, mask, Arithmetic::bf16);
+  std::vector<float> narrow = in_bf16(painted);
+  blend(narrow, in_bf16(kept), mask, Arithmetic::bf16);
   EXPECT_EQ(narrow, (std::vector{0x1.5cp+0f, -0x1.38p-4f, 0x1.92p-2f, 0x1.3cp-2f, 0x1.b8p+1f,
                                  -0x1.b2p-2f}));
 }
