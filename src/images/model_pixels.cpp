@@ -11,7 +11,7 @@
 namespace flux2 {
 namespace {
 
-std::size_t require_values(std::span<const float> values, Size size) {
+void require_values(std::span<const float> values, Size size) {
   const auto pixels = static_cast<std::size_t>(std::max(size.width, 0)) *
                       static_cast<std::size_t>(std::max(size.height, 0));
   if (pixels == 0 || values.size() != 3 * pixels) {
@@ -22,7 +22,6 @@ std::size_t require_values(std::span<const float> values, Size size) {
     throw Error(ErrorCode::internal, "the picture contains values that are not numbers", {},
                 "try --compute f32, and check the weights");
   }
-  return pixels;
 }
 
 }  // namespace
@@ -33,25 +32,17 @@ std::vector<float> to_model_tensor(const Image& rgb) {
     throw Error(ErrorCode::invalid_request, "only an RGB image becomes a tensor", "image",
                 "convert it first");
   }
-  const std::size_t pixels = rgb.pixels.size() / 3;
-  std::vector<float> tensor(3 * pixels);
-  for (std::size_t i = 0; i < pixels; ++i) {
-    for (std::size_t c = 0; c < 3; ++c) {
-      const float unit = static_cast<float>(rgb.pixels[3 * i + c]) / 255.0F;
-      tensor[c * pixels + i] = 2.0F * unit - 1.0F;
-    }
-  }
+  std::vector<float> tensor(rgb.pixels.size());
+  std::transform(rgb.pixels.begin(), rgb.pixels.end(), tensor.begin(),
+                 [](std::uint8_t v) { return 2.0F * (static_cast<float>(v) / 255.0F) - 1.0F; });
   return tensor;
 }
 
 std::vector<float> unit_pixels(std::span<const float> tensor, Size size) {
-  const std::size_t pixels = require_values(tensor, size);
-  std::vector<float> unit(3 * pixels);
-  for (std::size_t c = 0; c < 3; ++c) {
-    for (std::size_t i = 0; i < pixels; ++i) {
-      unit[3 * i + c] = std::clamp(tensor[c * pixels + i] * 0.5F + 0.5F, 0.0F, 1.0F);
-    }
-  }
+  require_values(tensor, size);
+  std::vector<float> unit(tensor.size());
+  std::transform(tensor.begin(), tensor.end(), unit.begin(),
+                 [](float v) { return std::clamp(v * 0.5F + 0.5F, 0.0F, 1.0F); });
   return unit;
 }
 

@@ -11,11 +11,11 @@
 namespace flux2 {
 
 /// @param rgb  H x W
-/// @return [3, H, W] in [-1, 1]: 2 * (v / 255) - 1 in float32
+/// @return [H, W, 3] in [-1, 1]: 2 * (v / 255) - 1 in float32
 /// @throws Error invalid_request: another format, or an inconsistent image
 std::vector<float> to_model_tensor(const Image& rgb);
 
-/// @param tensor  [3, H, W], what the decoder gives, about [-1, 1]
+/// @param tensor  [H, W, 3], what the decoder gives, about [-1, 1]
 /// @return [H, W, 3] in [0, 1]: clamp(0.5 * x + 0.5), "np" in Diffusers
 /// @throws Error internal: a tensor of another size; a value that is not a number
 std::vector<float> unit_pixels(std::span<const float> tensor, Size size);
@@ -25,7 +25,7 @@ std::vector<float> unit_pixels(std::span<const float> tensor, Size size);
 /// @throws Error as unit_pixels
 Image image_from_unit(std::span<const float> unit, Size size);
 
-/// Both in one: the picture of a decoder's output [3, H, W].
+/// Both in one: the picture of a decoder's output [H, W, 3].
 Image from_model_tensor(std::span<const float> tensor, Size size);
 
 }  // namespace flux2

@@ -52,6 +52,7 @@ Tensor mid_block(Ops& ops, const MidBlockWeights& weights, const Tensor& input,
                  const std::string& name) {
   const Tensor x = resnet(ops, weights.before, input);
   if (weights.attention.q.defined()) attend_pixels(ops, weights.attention, x);
+  ops.mark(name + ".attn", x);
   Tensor out = resnet(ops, weights.after, x);
   ops.mark(name, out);
   return out;
@@ -63,9 +64,12 @@ Tensor level(Ops& ops, const LevelWeights& weights, Tensor x) {
   return x;
 }
 
-Tensor head(Ops& ops, const CoderWeights& weights, const Tensor& x, Role role) {
-  return convolved(ops, normed(ops, x, weights.norm_out, Activation::silu), weights.conv_out,
-                   kSame3x3, role);
+Tensor head(Ops& ops, const CoderWeights& weights, const Tensor& x, const std::string& coder) {
+  const Tensor active = normed(ops, x, weights.norm_out, Activation::silu);
+  ops.mark(coder + ".norm_out", active);
+  Tensor out = convolved(ops, active, weights.conv_out, kSame3x3, Role::stream);
+  ops.mark(coder + ".conv_out", out);
+  return out;
 }
 
 Tensor doubled(Ops& ops, const Tensor& x) {
@@ -86,7 +90,7 @@ Tensor encode_picture(Ops& ops, const CoderWeights& weights, const Tensor& pictu
     ops.mark("enc.down" + std::to_string(i), x);
   }
   x = mid_block(ops, weights.mid, x, "enc.mid");
-  Tensor moments = head(ops, weights, x, Role::stream);
+  Tensor moments = head(ops, weights, x, "enc");
   if (weights.quant.defined()) moments = convolved(ops, moments, weights.quant, k1x1, Role::stream);
   return moments;
 }
@@ -94,6 +98,7 @@ Tensor encode_picture(Ops& ops, const CoderWeights& weights, const Tensor& pictu
 Tensor decode_latents(Ops& ops, const CoderWeights& weights, const Tensor& latents) {
   Tensor x = latents;
   if (weights.quant.defined()) x = convolved(ops, x, weights.quant, k1x1, Role::stream);
+  ops.mark("dec.post_quant", x);
   x = convolved(ops, x, weights.conv_in, kSame3x3, Role::stream);
   ops.mark("dec.conv_in", x);
   x = mid_block(ops, weights.mid, x, "dec.mid");
@@ -107,7 +112,7 @@ Tensor decode_latents(Ops& ops, const CoderWeights& weights, const Tensor& laten
     }
     ops.mark("dec.up" + std::to_string(i), x);
   }
-  return head(ops, weights, x, Role::stream);
+  return head(ops, weights, x, "dec");
 }
 
 }  // namespace flux2

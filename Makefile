@@ -1,0 +1,37 @@
+# The commands of the README. Everything else is CMake: see CMakePresets.json.
+.PHONY: picture build test bench format tidy sanitize install clean
+
+PROMPT ?= a red circle on a white background
+BUILD := build/release
+
+picture: build
+	$(BUILD)/bin/flux2 generate -p "$(PROMPT)" -o flux2.png
+
+build:
+	@tools/install_dependencies.sh
+	@cmake --preset release >/dev/null
+	cmake --build --preset release
+
+test: build
+	ctest --preset release -j "$$(nproc)"
+
+bench: build
+	$(BUILD)/bench/bench_ops
+
+format:
+	git ls-files '*.h' '*.cpp' '*.inc' | xargs clang-format -i
+
+tidy: build
+	git ls-files 'src/*.cpp' 'apps/*.cpp' | xargs clang-tidy -p $(BUILD) --quiet
+
+sanitize:
+	for preset in asan ubsan tsan; do \
+	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && \
+	  ctest --preset $$preset || exit 1; \
+	done
+
+install: build
+	cmake --install $(BUILD)
+
+clean:
+	rm -rf build

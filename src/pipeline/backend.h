@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "flux2/pipeline.h"
+#include "ops/ops.h"
+
+namespace flux2 {
+
+/// The operations that a pipeline runs on, and what `automatic` became.
+struct Backend {
+  std::unique_ptr<Ops> ops;
+  Compute compute = Compute::f32;
+  int threads = 1;
+
+  /// Bytes of one packed weight.
+  std::int64_t weight_size() const { return compute == Compute::bf16 ? 2 : 4; }
+};
+
+/// The only place that names a backend.
+/// @throws Error invalid_request: a device or compute type that this build or machine lacks
+Backend make_backend(const PipelineOptions& options);
+
+}  // namespace flux2

@@ -1,0 +1,249 @@
+#include "pipeline/call.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "images/reference.h"
+
+namespace flux2 {
+namespace {
+
+constexpr int kMostPixels = 16384;  // a side; above it sizes are typing errors
+constexpr int kMostPictures = 1024;
+constexpr int kMostTextTokens = 1 << 15;
+constexpr std::int64_t kLatentRank = 4;
+
+[[noreturn]] void refuse(const std::string& argument, const std::string& message,
+                         const std::string& hint = {}) {
+  throw Error(ErrorCode::invalid_request, message, argument, hint);
+}
+
+std::string shape_text(const FloatArray& array) {
+  return Shape(array.shape).to_string();
+}
+
+void check_array(const FloatArray& array, const std::string& argument, std::size_t rank) {
+  if (array.shape.size() != rank) {
+    refuse(argument, fmt::format("must have {} dimensions, not shape {}", rank, shape_text(array)));
+  }
+  std::int64_t elements = 1;
+  for (const std::int64_t dim : array.shape) {
+    if (dim < 1 || dim > (std::int64_t{1} << 31) / elements) {
+      refuse(argument, fmt::format("shape {} is empty or too large", shape_text(array)));
+    }
+    elements *= dim;
+  }
+  if (elements != static_cast<std::int64_t>(array.values.size())) {
+    refuse(argument,
+           fmt::format("{} values do not fill shape {}", array.values.size(), shape_text(array)));
+  }
+  for (const float value : array.values) {
+    if (!std::isfinite(value)) refuse(argument, "holds NaN or infinity");
+  }
+}
+
+// Fills in a Call step by step; each step relies on those before it.
+class Resolution {
+ public:
+  Resolution(const Request& request, const ModelFolder& model) : model_(model) {
+    call_.request = request;
+  }
+
+  Call run() && {
+    check_prompts();
+    check_embeddings();
+    prepare_references();
+    resolve_size();
+    resolve_guidance();
+    resolve_text();
+    resolve_schedule();
+    resolve_seeds();
+    return std::move(call_);
+  }
+
+ private:
+  Request& request() { return call_.request; }
+  void warn(std::string warning) { call_.warnings.push_back(std::move(warning)); }
+
+  void check_prompts() {
+    Request& r = request();
+    if (!r.prompt.empty() && r.prompt_embeds) {
+      refuse("prompt", "prompt and prompt_embeds cannot both be given", "leave one out");
+    }
+    if (r.prompt.empty() && !r.prompt_embeds) {
+      refuse("prompt", "either prompt or prompt_embeds must be given");
+    }
+    if (r.num_images_per_prompt < 1 || r.num_images_per_prompt > kMostPictures) {
+      refuse("num_images_per_prompt",
+             fmt::format("must be 1 to {}, not {}", kMostPictures, r.num_images_per_prompt));
+    }
+    if (r.prompt_embeds) check_array(*r.prompt_embeds, "prompt_embeds", 3);
+    call_.prompts =
+        r.prompt_embeds ? r.prompt_embeds->shape[0] : static_cast<std::int64_t>(r.prompt.size());
+    call_.batch = call_.prompts * r.num_images_per_prompt;
+    if (call_.batch > kMostPictures) {
+      refuse("prompt", fmt::format("{} pictures in one call are too many", call_.batch),
+             fmt::format("at most {}", kMostPictures));
+    }
+  }
+
+  void check_embeddings() {
+    Request& r = request();
+    if (r.negative_prompt_embeds)
+      check_array(*r.negative_prompt_embeds, "negative_prompt_embeds", 3);
+    if (r.prompt_embeds) check_width(*r.prompt_embeds, "prompt_embeds");
+    if (!r.negative_prompt_embeds) return;
+    check_width(*r.negative_prompt_embeds, "negative_prompt_embeds");
+    const std::int64_t rows = r.negative_prompt_embeds->shape[0];
+    if (rows != 1 && rows != call_.prompts) {
+      refuse(
+          "negative_prompt_embeds",
+          fmt::format("has {} rows for {} prompts; 1 or as many are needed", rows, call_.prompts));
+    }
+  }
+
+  void check_width(const FloatArray& embeds, const std::string& argument) {
+    if (embeds.shape[2] != model_.transformer.text_dim) {
+      refuse(argument, fmt::format("width {} does not fit the model's {}", embeds.shape[2],
+                                   model_.transformer.text_dim));
+    }
+    if (embeds.shape[1] > kMostTextTokens) {
+      refuse(argument, fmt::format("{} text tokens are too many", embeds.shape[1]));
+    }
+  }
+
+  void prepare_references() {
+    for (std::size_t i = 0; i < request().image.size(); ++i) {
+      const Image& image = request().image[i];
+      const std::string name = image.file.empty() ? fmt::format("image {}", i + 1) : image.file;
+      call_.references.push_back(prepare_reference(image, name));
+    }
+  }
+
+  // Width and height each come from the request, else from the first reference, else from the
+  // model. Given latents decide above all.
+  void resolve_size() {
+    Request& r = request();
+    const bool referenced = !call_.references.empty();
+    const auto side = [&](const char* name, std::optional<int> given, int reference, int fallback) {
+      const int pixels = given && *given != 0 ? *given : referenced ? reference : fallback;
+      if (pixels < Call::kPixelsPerToken || pixels > kMostPixels) {
+        refuse(name, fmt::format("must be {} to {} pixels, not {}", Call::kPixelsPerToken,
+                                 kMostPixels, pixels));
+      }
+      if (pixels % Call::kPixelsPerToken != 0) {
+        warn(fmt::format("{} {} is not a multiple of {}: {} is used", name, pixels,
+                         Call::kPixelsPerToken, pixels - pixels % Call::kPixelsPerToken));
+      }
+      return pixels / Call::kPixelsPerToken;
+    };
+    const Image* first = referenced ? &call_.references.front() : nullptr;
+    call_.grid.columns = side("width", r.width, first ? first->width : 0, model_.defaults.width);
+    call_.grid.rows = side("height", r.height, first ? first->height : 0, model_.defaults.height);
+    if (r.latents) resolve_latents(*r.latents);
+    r.width = call_.width();
+    r.height = call_.height();
+  }
+
+  void resolve_latents(const FloatArray& latents) {
+    check_array(latents, "latents", kLatentRank);
+    if (latents.shape[0] != call_.batch || latents.shape[1] != model_.transformer.in_channels) {
+      refuse("latents",
+             fmt::format("shape {} does not fit [{}, {}, height / 16, width / 16]",
+                         shape_text(latents), call_.batch, model_.transformer.in_channels));
+    }
+    const TokenGrid grid = {latents.shape[2], latents.shape[3]};
+    if (grid.rows > kMostPixels / Call::kPixelsPerToken ||
+        grid.columns > kMostPixels / Call::kPixelsPerToken) {
+      refuse("latents", fmt::format("shape {} is too large", shape_text(latents)));
+    }
+    const bool sized = request().width || request().height;
+    const bool fits = grid.rows == call_.grid.rows && grid.columns == call_.grid.columns;
+    if (sized && !fits) {
+      // klein scatters such latents over a picture of the other size: nobody wants that.
+      if (model_.traits->family != Family::dev) {
+        refuse("latents",
+               fmt::format("shape {} does not fit {} x {} pixels", shape_text(latents),
+                           call_.width(), call_.height()),
+               "leave width and height out: the latents decide");
+      }
+      warn(fmt::format("the latents decide the size: {} x {}", 16 * grid.columns, 16 * grid.rows));
+    }
+    call_.grid = grid;
+  }
+
+  void resolve_guidance() {
+    Request& r = request();
+    const bool asked = r.guidance_scale.has_value();
+    const double scale = r.guidance_scale.value_or(model_.defaults.guidance_scale);
+    if (!std::isfinite(scale) || std::abs(scale) > 1e6) {
+      refuse("guidance_scale", fmt::format("must be a number, not {}", scale));
+    }
+    r.guidance_scale = scale;
+    const GuidanceKind kind = model_.traits->guidance;
+    if (kind == GuidanceKind::none && asked && scale > 1) {
+      warn(fmt::format("guidance_scale {} has no effect: {} is distilled", scale,
+                       model_.traits->title));
+    }
+    call_.classifier_free = kind == GuidanceKind::classifier_free && scale > 1;
+    if (r.negative_prompt_embeds && !call_.classifier_free) {
+      warn("negative_prompt_embeds have no effect without true guidance");
+    }
+  }
+
+  void resolve_text() {
+    Request& r = request();
+    const int length = r.max_sequence_length.value_or(model_.defaults.max_sequence_length);
+    if (length < 1 || length > kMostTextTokens) {
+      refuse("max_sequence_length",
+             fmt::format("must be 1 to {}, not {}", kMostTextTokens, length));
+    }
+    r.max_sequence_length = length;
+    if (r.text_encoder_out_layers.empty()) {
+      const auto& layers = model_.traits->text_layers;
+      r.text_encoder_out_layers.assign(layers.begin(), layers.end());
+    }
+    for (const int layer : r.text_encoder_out_layers) {
+      if (layer < 0) refuse("text_encoder_out_layers", fmt::format("{} is no layer", layer));
+    }
+  }
+
+  void resolve_schedule() {
+    Request& r = request();
+    const int fallback =
+        r.sigmas.empty() ? model_.defaults.num_inference_steps : model_.traits->signature_steps;
+    const int steps = r.num_inference_steps.value_or(fallback);
+    if (steps < 1) refuse("num_inference_steps", fmt::format("must be at least 1, not {}", steps));
+    // mu follows the argument even where custom sigmas give another number of steps.
+    call_.schedule =
+        make_schedule(model_.scheduler,
+                      {.steps = steps, .tokens = call_.grid.tokens(), .custom_sigmas = r.sigmas});
+    r.num_inference_steps = steps;
+  }
+
+  void resolve_seeds() {
+    Request& r = request();
+    const auto given = static_cast<std::int64_t>(r.seeds.size());
+    if (given > 1 && given != call_.batch) {
+      refuse("seed", fmt::format("{} seeds for {} pictures: give one, or one a picture", given,
+                                 call_.batch));
+    }
+    if (given > 0 || r.latents) return;
+    std::random_device random;
+    r.seeds = {random()};
+  }
+
+  const ModelFolder& model_;
+  Call call_;
+};
+
+}  // namespace
+
+Call resolve(const Request& request, const ModelFolder& model) {
+  return Resolution(request, model).run();
+}
+
+}  // namespace flux2

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "checkpoint/checkpoint.h"
+#include "diffusion/schedule.h"
+#include "flux2/model.h"
+#include "models/autoencoder/config.h"
+#include "models/flux2/config.h"
+#include "pipeline/family.h"
+
+namespace flux2 {
+
+/// A model in Diffusers layout, its small files read: all that is known before a weight is.
+struct ModelFolder {
+  std::filesystem::path path;
+  std::string name;
+  ModelIndex index;
+  const FamilyTraits* traits = nullptr;
+  TransformerConfig transformer;
+  AutoencoderConfig vae;
+  SchedulerConfig scheduler;
+  ModelDefaults defaults;
+
+  /// @throws Error bad_file: a file is missing or says something that FLUX.2 isn't
+  static ModelFolder open(const std::filesystem::path& path);
+
+  std::filesystem::path part(const std::string& name) const { return path / name; }
+  /// The weights of "transformer", "text_encoder" or "vae".
+  Checkpoint weights_of(const std::string& part) const;
+};
+
+}  // namespace flux2

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "flux2/pipeline.h"
+
+namespace flux2 {
+
+/// Tells the caller how far a call is, times its stages, and ends it when the caller asks.
+class Monitor {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Monitor(const RunOptions& options) : options_(options) {}
+
+  /// Begins a stage of `total` units (0: unknown), ending the one before.
+  void begin(Stage stage, std::int64_t total = 0);
+  /// `done` units of the stage are done.
+  /// @throws Error cancelled
+  void advance(std::int64_t done);
+  /// The same where the total becomes known on the way.
+  void advance(std::int64_t done, std::int64_t total);
+  /// Ends the last stage.
+  void end();
+  /// @throws Error cancelled if the caller asked to stop
+  void check_stop() const;
+
+  const std::vector<StageTime>& times() const { return times_; }
+
+ private:
+  const RunOptions& options_;
+  Progress progress_;
+  Clock::time_point begun_{};
+  bool running_ = false;
+  std::vector<StageTime> times_;
+};
+
+/// Seconds since `begin`.
+double seconds_since(Monitor::Clock::time_point begin);
+
+}  // namespace flux2

@@ -1,0 +1,90 @@
+#include "pipeline/parts.h"
+
+#include <algorithm>
+
+#include "pipeline/memory.h"
+
+namespace flux2 {
+namespace {
+
+using Residency = PipelineOptions::Residency;
+
+// Activations, scratch memory and everything else that is not a weight.
+constexpr std::int64_t kHeadroom = std::int64_t{1} << 30;
+
+LoadProgress reporting_to(Monitor& monitor) {
+  return [&monitor](std::size_t done, std::size_t total) {
+    monitor.advance(static_cast<std::int64_t>(done), static_cast<std::int64_t>(total));
+  };
+}
+
+}  // namespace
+
+Parts::Parts(const ModelFolder& model, Backend& backend, Residency residency)
+    : model_(model), backend_(backend), residency_(residency) {}
+
+std::int64_t Parts::packed_bytes(const Checkpoint& weights) const {
+  std::int64_t elements = 0;
+  for (const auto& [name, tensor] : weights.tensors())
+    elements += tensor.shape.elements();
+  return elements * backend_.weight_size();
+}
+
+// Text encoder and transformer are the large parts: what is not needed now goes first.
+void Parts::make_room(const Checkpoint& weights, const std::string& what) {
+  const std::int64_t needed = packed_bytes(weights);
+  const bool fits = needed + kHeadroom <= available_memory();
+  if (residency_ == Residency::release || (residency_ == Residency::automatic && !fits)) {
+    text_encoder_.reset();
+    transformer_.reset();
+    backend_.ops->trim();
+  }
+  require_memory(needed, what,
+                 backend_.compute == Compute::f32 ? "bf16 halves it; close other programs"
+                                                  : "close other programs or use a smaller model");
+}
+
+const Tokenizer& Parts::tokenizer() {
+  if (!tokenizer_) tokenizer_ = Tokenizer::load(model_.part("tokenizer"));
+  return *tokenizer_;
+}
+
+const LanguageModel& Parts::text_encoder(const std::vector<std::int64_t>& taps, Ops& ops,
+                                         Monitor& monitor) {
+  const auto last = [](const std::vector<std::int64_t>& layers) {
+    return layers.empty() ? -1 : *std::max_element(layers.begin(), layers.end());
+  };
+  if (text_encoder_ && last(taps) <= last(loaded_taps_)) return *text_encoder_;
+  monitor.begin(Stage::load_text);
+  text_encoder_.reset();
+  const Checkpoint weights = model_.weights_of("text_encoder");
+  make_room(weights, "the text encoder");
+  const ConfigFile config = ConfigFile::read(model_.part("text_encoder") / "config.json");
+  auto encoder = make_language_model(config, {.taps = taps});
+  encoder->weights(weights).load(weights, ops, reporting_to(monitor));
+  text_encoder_ = std::move(encoder);
+  loaded_taps_ = taps;
+  return *text_encoder_;
+}
+
+const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
+  if (transformer_) return *transformer_;
+  monitor.begin(Stage::load_transformer);
+  const Checkpoint weights = model_.weights_of("transformer");
+  make_room(weights, "the transformer");
+  transformer_ = Transformer::load(weights, model_.transformer, ops, reporting_to(monitor));
+  return *transformer_;
+}
+
+const Autoencoder& Parts::autoencoder(CoderSides sides, Ops& ops, Monitor& monitor) {
+  if (autoencoder_ && (sides == CoderSides::decoder || autoencoder_->can_encode())) {
+    return *autoencoder_;
+  }
+  monitor.begin(Stage::load_vae);
+  const Checkpoint weights = model_.weights_of("vae");
+  autoencoder_.reset();
+  autoencoder_ = Autoencoder::load(weights, model_.vae, ops, sides, reporting_to(monitor));
+  return *autoencoder_;
+}
+
+}  // namespace flux2

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "models/autoencoder/autoencoder.h"
+#include "models/flux2/transformer.h"
+#include "models/language/language_model.h"
+#include "pipeline/backend.h"
+#include "pipeline/model_folder.h"
+#include "pipeline/monitor.h"
+#include "tokenizers/tokenizer.h"
+
+namespace flux2 {
+
+/// The parts of a model that are in memory: loaded when a stage asks, released when memory does not
+/// hold them all.
+class Parts {
+ public:
+  Parts(const ModelFolder& model, Backend& backend, PipelineOptions::Residency residency);
+
+  const Tokenizer& tokenizer();
+  /// @param taps  hidden states that will be asked for; decide how many layers are read
+  const LanguageModel& text_encoder(const std::vector<std::int64_t>& taps, Ops& ops,
+                                    Monitor& monitor);
+  const Transformer& transformer(Ops& ops, Monitor& monitor);
+  const Autoencoder& autoencoder(CoderSides sides, Ops& ops, Monitor& monitor);
+
+ private:
+  /// Bytes that the weights of `part` take once they are packed.
+  std::int64_t packed_bytes(const Checkpoint& weights) const;
+  void make_room(const Checkpoint& weights, const std::string& what);
+
+  const ModelFolder& model_;
+  Backend& backend_;
+  PipelineOptions::Residency residency_;
+  std::optional<Tokenizer> tokenizer_;
+  std::vector<std::int64_t> loaded_taps_;
+  std::unique_ptr<LanguageModel> text_encoder_;
+  std::optional<Transformer> transformer_;
+  std::optional<Autoencoder> autoencoder_;
+};
+
+}  // namespace flux2

@@ -1,0 +1,176 @@
+#include "pipeline/request_json.h"
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace flux2 {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kNoiseNames[] = {"torch-cpu", "torch-cuda"};
+constexpr const char* kNoiseDTypeNames[] = {"f32", "bf16"};
+
+std::uint32_t checksum(const Image& image) {
+  return static_cast<std::uint32_t>(
+      crc32_z(crc32_z(0, nullptr, 0), image.pixels.data(), image.pixels.size()));
+}
+
+template <typename T>
+void put(Json& json, const char* key, const std::optional<T>& value) {
+  if (value) json[key] = *value;
+}
+
+template <typename T>
+void put(Json& json, const char* key, const std::vector<T>& values) {
+  if (!values.empty()) json[key] = values;
+}
+
+void put_array(Json& json, const char* key, const std::optional<FloatArray>& array) {
+  if (array) json[key] = array->file;
+}
+
+// Reads keys of one object and remembers which, so that a key nobody knows is an error.
+class Reader {
+ public:
+  Reader(const Json& json, const std::string& name) : json_(json), name_(name) {
+    if (!json.is_object()) fail("is not a JSON object");
+  }
+
+  template <typename T>
+  void get(const char* key, T& value) {
+    if (const Json* found = find(key)) value = convert<T>(*found, key);
+  }
+
+  template <typename T>
+  void get(const char* key, std::optional<T>& value) {
+    if (const Json* found = find(key)) value = convert<T>(*found, key);
+  }
+
+  template <typename Enum, std::size_t N>
+  void get(const char* key, Enum& value, const char* const (&names)[N]) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    const auto text = convert<std::string>(*found, key);
+    for (std::size_t i = 0; i < N; ++i) {
+      if (text == names[i]) return void(value = static_cast<Enum>(i));
+    }
+    fail(fmt::format("\"{}\" cannot be \"{}\"", key, text));
+  }
+
+  void get_array(const char* key, const char* tensor, std::optional<FloatArray>& array) {
+    const Json* found = find(key);
+    if (found != nullptr) array = load_array(file_of(*found, key), tensor);
+  }
+
+  void get_images(const char* key, std::vector<Image>& images) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    for (const Json& entry : *found) {
+      if (!entry.is_object()) fail(fmt::format("\"{}\" must list objects", key));
+      images.push_back(load_image(file_of(entry.value("file", Json()), key)));
+      if (entry.value("crc32", std::uint32_t{0}) != checksum(images.back())) {
+        throw Error(ErrorCode::bad_file, "this picture has changed since", images.back().file,
+                    "restore it, or give the references by hand");
+      }
+    }
+  }
+
+  void check_all_known() const {
+    for (const auto& [key, value] : json_.items()) {
+      if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+        fail(fmt::format("unknown key \"{}\"", key));
+      }
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& message) const {
+    throw Error(ErrorCode::bad_file, "the recorded request " + message, name_);
+  }
+
+  const Json* find(const char* key) {
+    known_.emplace_back(key);
+    const auto found = json_.find(key);
+    return found == json_.end() ? nullptr : &*found;
+  }
+
+  template <typename T>
+  T convert(const Json& value, const char* key) const {
+    try {
+      return value.get<T>();
+    } catch (const nlohmann::json::exception&) {
+      fail(fmt::format("has a \"{}\" of the wrong type", key));
+    }
+  }
+
+  std::string file_of(const Json& value, const char* key) const {
+    if (!value.is_string() || value.get<std::string>().empty()) {
+      fail(fmt::format("has a \"{}\" that was given in memory and is not in any file", key));
+    }
+    return value.get<std::string>();
+  }
+
+  const Json& json_;
+  const std::string& name_;
+  std::vector<std::string> known_;
+};
+
+}  // namespace
+
+std::string request_to_json(const Request& r) {
+  Json json;
+  put(json, "prompt", r.prompt);
+  for (const Image& image : r.image) {
+    json["image"].push_back({{"file", image.file}, {"crc32", checksum(image)}});
+  }
+  put(json, "height", r.height);
+  put(json, "width", r.width);
+  put(json, "num_inference_steps", r.num_inference_steps);
+  put(json, "sigmas", r.sigmas);
+  put(json, "guidance_scale", r.guidance_scale);
+  json["num_images_per_prompt"] = r.num_images_per_prompt;
+  put(json, "seeds", r.seeds);
+  json["noise"] = kNoiseNames[static_cast<std::size_t>(r.noise)];
+  json["noise_dtype"] = kNoiseDTypeNames[static_cast<std::size_t>(r.noise_dtype)];
+  if (r.noise == Noise::torch_cuda) json["cuda_card"] = r.cuda_card;
+  put_array(json, "latents", r.latents);
+  put_array(json, "prompt_embeds", r.prompt_embeds);
+  put_array(json, "negative_prompt_embeds", r.negative_prompt_embeds);
+  put(json, "max_sequence_length", r.max_sequence_length);
+  put(json, "text_encoder_out_layers", r.text_encoder_out_layers);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Request request_from_json(const std::string& text, const std::string& name) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) {
+    throw Error(ErrorCode::bad_file, "the recorded request is not JSON", name);
+  }
+  Request r;
+  Reader reader(json, name);
+  reader.get("prompt", r.prompt);
+  reader.get_images("image", r.image);
+  reader.get("height", r.height);
+  reader.get("width", r.width);
+  reader.get("num_inference_steps", r.num_inference_steps);
+  reader.get("sigmas", r.sigmas);
+  reader.get("guidance_scale", r.guidance_scale);
+  reader.get("num_images_per_prompt", r.num_images_per_prompt);
+  reader.get("seeds", r.seeds);
+  reader.get("noise", r.noise, kNoiseNames);
+  reader.get("noise_dtype", r.noise_dtype, kNoiseDTypeNames);
+  reader.get("cuda_card", r.cuda_card);
+  reader.get_array("latents", "latents", r.latents);
+  reader.get_array("prompt_embeds", "prompt_embeds", r.prompt_embeds);
+  reader.get_array("negative_prompt_embeds", "negative_prompt_embeds", r.negative_prompt_embeds);
+  reader.get("max_sequence_length", r.max_sequence_length);
+  reader.get("text_encoder_out_layers", r.text_encoder_out_layers);
+  reader.check_all_known();
+  return r;
+}
+
+}  // namespace flux2
