@@ -43,7 +43,9 @@ struct LoadedTransformer {
   Transformer model;
 };
 
-std::vector<float> values_of(const Tensor& tensor) { return to_vector(tensor); }
+std::vector<float> values_of(const Tensor& tensor) {
+  return to_vector(tensor);
+}
 
 // The [L, 4] ids of the first sample; the others have the same.
 std::vector<Position> read_positions(const GoldenFile& file, const std::string& name) {
@@ -91,7 +93,8 @@ class TransformerForward : public testing::TestWithParam<Parameter> {
 
 Tensor run(Ops& ops, const Transformer& model, const Forward& in) {
   Conditioning conditioning = model.condition(
-      ops, {.text = in.text, .text_positions = in.txt_positions, .latent_positions = in.img_positions});
+      ops,
+      {.text = in.text, .text_positions = in.txt_positions, .latent_positions = in.img_positions});
   return ops.download(model.velocity(ops, conditioning, in.latents, in.timesteps, in.guidance));
 }
 
@@ -133,15 +136,14 @@ TEST_P(TransformerForward, ReferencesAreMoreTokens) {
   constexpr std::int64_t kLatentTokens = 24;
   const std::span<const Position> positions = in.img_positions;
   const std::int64_t rest = in.latents.dim(1) - kLatentTokens;
-  Conditioning conditioning = loaded.model.condition(
-      *ops, {.text = in.text,
-             .text_positions = in.txt_positions,
-             .latent_positions = positions.first(kLatentTokens),
-             .references = in.latents.slice(1, kLatentTokens, rest),
-             .reference_positions = positions.subspan(kLatentTokens)});
-  const Tensor velocity =
-      ops->download(loaded.model.velocity(*ops, conditioning, in.latents.slice(1, 0, kLatentTokens),
-                                          in.timesteps, in.guidance));
+  Conditioning conditioning =
+      loaded.model.condition(*ops, {.text = in.text,
+                                    .text_positions = in.txt_positions,
+                                    .latent_positions = positions.first(kLatentTokens),
+                                    .references = in.latents.slice(1, kLatentTokens, rest),
+                                    .reference_positions = positions.subspan(kLatentTokens)});
+  const Tensor velocity = ops->download(loaded.model.velocity(
+      *ops, conditioning, in.latents.slice(1, 0, kLatentTokens), in.timesteps, in.guidance));
   const Tensor expected = file.tensor("output").slice(1, 0, kLatentTokens);
   EXPECT_LT(relative_error(velocity, expected), kTolerance);
 }
@@ -182,13 +184,13 @@ TEST_P(KleinKv, ExtractThenReuse) {
   const Forward first(file, "extract.");
   constexpr std::int64_t kReferences = 6;  // in front of the latents
   const std::span<const Position> positions = first.img_positions;
-  Conditioning conditioning = loaded.model.condition(
-      *ops, {.text = first.text,
-             .text_positions = first.txt_positions,
-             .latent_positions = positions.subspan(kReferences),
-             .references = first.latents.slice(1, 0, kReferences),
-             .reference_positions = positions.first(kReferences),
-             .use = ReferenceUse::cached});
+  Conditioning conditioning =
+      loaded.model.condition(*ops, {.text = first.text,
+                                    .text_positions = first.txt_positions,
+                                    .latent_positions = positions.subspan(kReferences),
+                                    .references = first.latents.slice(1, 0, kReferences),
+                                    .reference_positions = positions.first(kReferences),
+                                    .use = ReferenceUse::cached});
   const Tensor latents = first.latents.slice(1, kReferences, first.latents.dim(1) - kReferences);
   const Tensor extracted = ops->download(
       loaded.model.velocity(*ops, conditioning, latents, first.timesteps, first.guidance));
@@ -204,8 +206,8 @@ TEST_P(KleinKv, ExtractThenReuse) {
   }
 
   const Forward second(file, "cached.");
-  const Tensor reused = ops->download(loaded.model.velocity(
-      *ops, conditioning, second.latents, second.timesteps, second.guidance));
+  const Tensor reused = ops->download(
+      loaded.model.velocity(*ops, conditioning, second.latents, second.timesteps, second.guidance));
   EXPECT_LT(relative_error(reused, file.tensor("cached.output")), kTolerance);
 }
 

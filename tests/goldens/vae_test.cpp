@@ -27,6 +27,14 @@ Tensor channels_last(const Tensor& x) {
   return out;
 }
 
+// What a float32 implementation may be away from a golden of the VAE: its own error, and the one
+// that the golden itself has (measure_float_noise.py).
+double tolerance_of(const std::string& name) {
+  static const ConfigFile noise =
+      ConfigFile::read(std::filesystem::path(FLUX2_SOURCE_DIR) / "tests/goldens/float_noise.json");
+  return kTolerance + noise.number(name, 0, 2e-4, 0.0);
+}
+
 struct Vae {
   Vae(const std::string& checkpoint, Ops& ops)
       : model(Autoencoder::load(
@@ -42,7 +50,8 @@ struct Vae {
     const auto span = [](const Tensor& t) {
       return std::span<const float>(t.f32(), static_cast<std::size_t>(t.elements()));
     };
-    return {span(model.latent_mean()), span(model.latent_variance()), model.config().batch_norm_eps};
+    return {span(model.latent_mean()), span(model.latent_variance()),
+            model.config().batch_norm_eps};
   }
 
   Autoencoder model;
@@ -68,28 +77,28 @@ TEST_P(VaeGoldens, EncodeAndDecode) {
   const GoldenFile file = golden();
   const Vae vae(checkpoint(), *ops);
   for (const std::string picture : {"small.", "wide."}) {
-    const auto expected = [&](const char* name) { return channels_last(file.tensor(picture + name)); };
+    const auto expected = [&](const char* name) {
+      return channels_last(file.tensor(picture + name));
+    };
+    const auto hold = [&](const char* name, const Tensor& ours, const Tensor& golden) {
+      const std::string full_name = checkpoint() + "/" + picture + name;
+      EXPECT_LT(relative_error(ours, golden), tolerance_of(full_name)) << full_name;
+    };
     const Tensor moments = vae.model.encode(*ops, expected("image"));
-    EXPECT_LT(relative_error(moments, expected("moments")), kTolerance) << picture;
+    hold("moments", moments, expected("moments"));
     const Tensor mode = moments.slice(3, 0, vae.model.config().latent_channels);
-    EXPECT_LT(relative_error(mode, expected("mode")), kTolerance) << picture;
+    hold("mode", mode, expected("mode"));
 
     Tensor tokens = patchify_to_tokens(mode);
     vae.statistics().normalise(tokens);
-    const Tensor normalised = pack(file.tensor(picture + "normalised"));
-    EXPECT_LT(relative_error(tokens, normalised), kTolerance) << picture;
-
-    EXPECT_LT(relative_error(vae.model.decode(*ops, expected("mode")), expected("decoded_mode")),
-              kTolerance)
-        << picture;
+    hold("normalised", tokens, pack(file.tensor(picture + "normalised")));
+    hold("decoded_mode", vae.model.decode(*ops, expected("mode")), expected("decoded_mode"));
 
     tokens = pack(file.tensor(picture + "z_normalised"));
     vae.statistics().denormalise(tokens);
-    const Tensor z = unpatchify_tokens(
-        tokens, {expected("mode").dim(1) / 2, expected("mode").dim(2) / 2});
-    EXPECT_LT(relative_error(z, expected("z")), kTolerance) << picture;
-    EXPECT_LT(relative_error(vae.model.decode(*ops, z), expected("decoded_z")), kTolerance)
-        << picture;
+    const Tensor z = unpatchify_tokens(tokens, {mode.dim(1) / 2, mode.dim(2) / 2});
+    hold("z", z, expected("z"));
+    hold("decoded_z", vae.model.decode(*ops, z), expected("decoded_z"));
   }
 }
 
@@ -118,10 +127,10 @@ TEST_P(VaeStages, EveryStage) {
   TracingOps ops(*backend);
   const Vae vae("tiny-klein", ops);
   vae.model.encode(ops, channels_last(file.tensor("small.image")));
-  vae.model.decode(ops, channels_last(file.tensor("small.z")));
+  vae.model.decode(ops, channels_last(file.tensor("small.mode")));
   int compared = 0;
   for (const auto& [name, trace] : ops.traces()) {
-    if (!file.has("small." + name)) continue;  // dec.conv_out is decoded_z
+    if (!file.has("small." + name)) continue;  // dec.conv_out is decoded_mode
     Tensor golden = channels_last(file.tensor("small." + name));
     if (name.ends_with("norm_out")) {  // ours comes after the SiLU that is fused with the norm
       std::for_each(golden.f32(), golden.f32() + golden.elements(),
@@ -140,7 +149,7 @@ TEST_P(VaeStages, Tiles) {
   const Tiling tiling = {.sample_size = 64, .latent_size = 8, .overlap = 0.25};
   const auto expected = [&](const char* name) { return channels_last(file.tensor(name)); };
   EXPECT_LT(relative_error(vae.model.encode(*ops, expected("image"), tiling), expected("moments")),
-            kTolerance);
+            tolerance_of("tiled/moments"));
   EXPECT_LT(relative_error(vae.model.decode(*ops, expected("z"), tiling), expected("decoded")),
             kTolerance);
   EXPECT_LT(
