@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "flux2/error.h"
+#include "tokenizers/vocabulary.h"
 
 namespace flux2 {
 namespace {
@@ -61,6 +62,16 @@ std::int64_t to_integer(const Json& value, std::string_view what, const std::str
     fail(fmt::format("'{}' is no integer of 64 bits", what), where);
   }
   return value.get<std::int64_t>();
+}
+
+std::int32_t to_token_id(const Json& value, std::string_view what, const std::string& where) {
+  const std::int64_t id = to_integer(value, what, where);
+  if (id < 0 || id >= Vocabulary::kIdLimit) {
+    fail(fmt::format("'{}' is {}; the ids of tokens lie between 0 and {}", what, id,
+                     Vocabulary::kIdLimit - 1),
+         where);
+  }
+  return static_cast<std::int32_t>(id);
 }
 
 std::int64_t require_integer(const Json& object, std::string_view key, const std::string& where) {

@@ -32,6 +32,9 @@ std::optional<std::string> find_string(const Json& object, std::string_view key,
 /// The value as an integer that fits; `what` names it in the message.
 std::int64_t to_integer(const Json& value, std::string_view what, const std::string& where);
 
+/// The value as the id of a token, 0 to Vocabulary::kIdLimit - 1.
+std::int32_t to_token_id(const Json& value, std::string_view what, const std::string& where);
+
 /// One entry of added_tokens or added_tokens_decoder, but for its id.
 AddedToken parse_added_token(const Json& entry, const std::string& where);
 

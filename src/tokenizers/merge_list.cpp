@@ -35,7 +35,9 @@ std::vector<Merge> resolve_merges(const MergeList& merges, const Vocabulary& voc
                                   const std::string& where) {
   std::vector<Merge> resolved;
   resolved.reserve(merges.size());
-  for (const auto& [left, right] : merges) {
+  for (const auto& merge : merges) {
+    const auto& left = merge.first;
+    const auto& right = merge.second;
     const auto id_of = [&](const std::string& token) {
       const std::optional<std::int32_t> id = vocabulary.find(token);
       if (!id) {
@@ -57,9 +59,18 @@ void set_added_tokens(std::vector<AddedToken> tokens, Tokenizer::Parts& parts) {
   for (const AddedToken& token : tokens)
     known.insert(token.content);
   for (const AddedToken& token : parts.settings.added_tokens) {
-    if (!known.insert(token.content).second) continue;
-    parts.vocabulary.add(token.content, token.id, parts.name);
-    tokens.push_back(token);
+    if (known.insert(token.content).second) tokens.push_back(token);
+  }
+  for (const AddedToken& token : tokens) {
+    const std::string* other = parts.vocabulary.spelling(token.id);
+    const std::int32_t id = parts.vocabulary.find(token.content).value_or(token.id);
+    if (id != token.id || (other != nullptr && *other != token.content)) {
+      throw Error(ErrorCode::bad_file,
+                  fmt::format("added token '{}' has the id {}, which contradicts the vocabulary",
+                              token.content, token.id),
+                  parts.name);
+    }
+    parts.added_vocabulary.add(token.content, token.id, parts.name);
   }
   parts.added = AddedTokens(std::move(tokens), parts.normalizer, parts.name);
 }

@@ -181,7 +181,7 @@ Tokenizer::Parts parse_tekken_json(const Json& file, const std::string& where,
   std::vector<AddedToken> special = parse_special_tokens(file, config, where);
   const auto first_id = static_cast<std::int32_t>(special.size());
   const std::vector<std::string> tokens = parse_ranks(file, config, first_id, where);
-  std::int64_t id = first_id;
+  std::int32_t id = first_id;
   for (const std::string& token : tokens)
     parts.vocabulary.add(spell_bytes(token), id++, where);
   parts.bpe =

@@ -126,18 +126,24 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, SpecialTokens s
   }
   std::string bytes;
   for (const std::int32_t id : ids) {
-    const std::string* spelling = parts_->vocabulary.spelling(id);
+    const std::string* added = parts_->added_vocabulary.spelling(id);
+    const std::string* spelling = added != nullptr ? added : parts_->vocabulary.spelling(id);
     if (spelling != nullptr && !left_out.contains(id)) bytes += unspell_bytes(*spelling);
   }
   return replace_invalid_utf8(bytes);
 }
 
 std::optional<std::int32_t> Tokenizer::token_to_id(std::string_view token) const {
-  return parts_->vocabulary.find(token);
+  const std::optional<std::int32_t> added = parts_->added_vocabulary.find(token);
+  return added ? added : parts_->vocabulary.find(token);
 }
 
 std::size_t Tokenizer::vocab_size() const {
-  return parts_->vocabulary.size();
+  std::size_t count = parts_->vocabulary.size();
+  for (const AddedToken& token : parts_->added.all()) {
+    if (parts_->vocabulary.spelling(token.id) == nullptr) ++count;
+  }
+  return count;
 }
 
 const TokenizerSettings& Tokenizer::settings() const {

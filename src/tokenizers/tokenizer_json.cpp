@@ -120,11 +120,7 @@ void parse_template(const Json& processor, const std::string& where, Tokenizer::
     const Json& token =
         require_object(require_object(processor, "special_tokens", where), name, where);
     for (const Json& value : require_array(token, "ids", where)) {
-      const std::int64_t id = to_integer(value, "ids", where);
-      if (id < 0 || id >= Vocabulary::kIdLimit) {
-        fail(fmt::format("the post_processor adds the impossible id {}", id), where);
-      }
-      side->push_back(static_cast<std::int32_t>(id));
+      side->push_back(to_token_id(value, "ids", where));
     }
   }
   if (side == &parts.prefix) fail("the post_processor leaves its text out", where);
@@ -161,7 +157,7 @@ MergeList parse_merges(const Json& model, const std::string& where) {
 
 void parse_vocabulary(const Json& vocabulary, const std::string& where, Tokenizer::Parts& parts) {
   for (const auto& [token, id] : vocabulary.items()) {
-    parts.vocabulary.add(token, to_integer(id, token, where), where);
+    parts.vocabulary.add(token, to_token_id(id, token, where), where);
   }
 }
 
@@ -188,16 +184,12 @@ void parse_model(const Json& file, const std::string& where, Tokenizer::Parts& p
   parts.bpe = Bpe(parts.vocabulary, merges, options);
 }
 
-std::vector<AddedToken> parse_added_tokens(const Json& file, const std::string& where,
-                                           Tokenizer::Parts& parts) {
+std::vector<AddedToken> parse_added_tokens(const Json& file, const std::string& where) {
   std::vector<AddedToken> added;
   if (find_entry(file, "added_tokens") == nullptr) return added;
   for (const Json& entry : require_array(file, "added_tokens", where)) {
-    AddedToken token = parse_added_token(entry, where);
-    const std::int64_t id = require_integer(entry, "id", where);
-    parts.vocabulary.add(token.content, id, where);
-    token.id = static_cast<std::int32_t>(id);
-    added.push_back(std::move(token));
+    added.push_back(parse_added_token(entry, where));
+    added.back().id = to_token_id(require_entry(entry, "id", where), "id", where);
   }
   return added;
 }
@@ -227,7 +219,7 @@ Tokenizer::Parts parse_tokenizer_json(const Json& file, const std::string& where
   parts.normalizer = parse_normalizer(file, where);
   parts.pre_tokenizer = parse_pre_tokenizer(file, where);
   parse_model(file, where, parts);
-  set_added_tokens(parse_added_tokens(file, where, parts), parts);
+  set_added_tokens(parse_added_tokens(file, where), parts);
   parse_post_processor(file, where, parts);
   complete_settings(file, where, parts.settings);
   return parts;

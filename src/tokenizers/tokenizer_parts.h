@@ -22,7 +22,8 @@ struct Tokenizer::Parts {
   Normalizer normalizer;
   AddedTokens added;
   PreTokenizer pre_tokenizer;
-  Vocabulary vocabulary;  ///< with the added tokens
+  Vocabulary vocabulary;        ///< what BPE knows
+  Vocabulary added_vocabulary;  ///< the added tokens, whether or not BPE knows them too
   Bpe bpe;
   std::vector<std::int32_t> prefix;  ///< what the post-processor puts before a text,
   std::vector<std::int32_t> suffix;  ///< and behind it

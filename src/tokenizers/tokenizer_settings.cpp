@@ -26,9 +26,9 @@ std::optional<Side> find_side(const Json& config, std::string_view key, const st
 
 /// Keys of JSON objects are strings, also where they are ids.
 std::int32_t id_of_key(const std::string& key, const std::string& where) {
-  std::int32_t id = -1;
+  std::int32_t id = 0;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-  if (error != std::errc() || end != key.data() + key.size()) {
+  if (error != std::errc() || end != key.data() + key.size() || id < 0) {
     throw Error(ErrorCode::bad_file,
                 fmt::format("'added_tokens_decoder' has the key '{}', which is no id", key), where);
   }

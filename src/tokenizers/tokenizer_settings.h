@@ -15,11 +15,11 @@ enum class Side { left, right };
 /// What a tokenizer_config.json says beside the tokenizer itself. Absent entries are unset: their
 /// default depends on the model family.
 struct TokenizerSettings {
-  std::optional<std::string> pad_token;
-  std::optional<Side> padding_side;
-  std::optional<Side> truncation_side;       ///< where a text that is too long loses its tokens
-  std::optional<std::string> chat_template;  ///< Jinja source
-  std::vector<AddedToken> added_tokens;      ///< added_tokens_decoder
+  std::optional<std::string> pad_token = {};
+  std::optional<Side> padding_side = {};
+  std::optional<Side> truncation_side = {};  ///< where a text that is too long loses its tokens
+  std::optional<std::string> chat_template = {};  ///< Jinja source
+  std::vector<AddedToken> added_tokens = {};      ///< added_tokens_decoder
 };
 
 /// @param bytes  a tokenizer_config.json

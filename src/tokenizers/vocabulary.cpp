@@ -6,7 +6,7 @@
 
 namespace flux2 {
 
-void Vocabulary::add(std::string_view spelling, std::int64_t id, const std::string& where) {
+void Vocabulary::add(std::string_view spelling, std::int32_t id, const std::string& where) {
   if (id < 0 || id >= kIdLimit) {
     throw Error(ErrorCode::bad_file,
                 fmt::format("token '{}' has the id {}; ids lie between 0 and {}", spelling, id,
@@ -19,8 +19,7 @@ void Vocabulary::add(std::string_view spelling, std::int64_t id, const std::stri
     throw Error(ErrorCode::bad_file,
                 fmt::format("tokens '{}' and '{}' share the id {}", *other, spelling, id), where);
   }
-  const auto [entry, inserted] =
-      ids_.try_emplace(std::string(spelling), static_cast<std::int32_t>(id));
+  const auto [entry, inserted] = ids_.try_emplace(std::string(spelling), id);
   if (entry->second != id) {
     throw Error(ErrorCode::bad_file,
                 fmt::format("token '{}' has two ids, {} and {}", spelling, entry->second, id),

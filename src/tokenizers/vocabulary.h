@@ -15,7 +15,7 @@ class Vocabulary {
  public:
   /// Ids lie below this: no vocabulary is near it, and an absurd id in a file must not decide how
   /// much memory is taken.
-  static constexpr std::int64_t kIdLimit = std::int64_t{1} << 22;
+  static constexpr std::int32_t kIdLimit = 1 << 22;
 
   Vocabulary() = default;
   Vocabulary(Vocabulary&&) noexcept = default;
@@ -24,7 +24,7 @@ class Vocabulary {
   /// @param where  the file, for messages
   /// @throws Error bad_file: id negative or too large, token or id already there with another
   /// partner
-  void add(std::string_view spelling, std::int64_t id, const std::string& where);
+  void add(std::string_view spelling, std::int32_t id, const std::string& where);
 
   std::optional<std::int32_t> find(std::string_view spelling) const;
 
@@ -32,8 +32,6 @@ class Vocabulary {
   const std::string* spelling(std::int32_t id) const;
 
   std::size_t size() const { return ids_.size(); }
-  /// One more than the largest id.
-  std::size_t id_end() const { return spellings_.size(); }
 
  private:
   std::unordered_map<std::string, std::int32_t> ids_;
