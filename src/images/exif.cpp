@@ -92,7 +92,9 @@ class TiffReader {
 
  private:
   std::uint32_t u16(std::span<const std::uint8_t> at) const {
-    return little_endian_ ? at[0] | at[1] << 8U : at[1] | at[0] << 8U;
+    const std::uint32_t first = at[0];
+    const std::uint32_t second = at[1];
+    return little_endian_ ? first | second << 8U : second | first << 8U;
   }
   std::uint32_t u32(std::span<const std::uint8_t> at) const {
     const std::uint32_t first = u16(at);

@@ -79,6 +79,7 @@ class PngReader {
 
   void read_header();
   Image read_pixels();
+  void skip_pixels();
   FileMetadata read_rest();
 
  private:
@@ -172,6 +173,11 @@ Image PngReader::read_pixels() {
   return image;
 }
 
+// png_read_end() passes over the pixel data itself, but only once reading has begun.
+void PngReader::skip_pixels() {
+  guarded([this] { png_read_update_info(png_, info_); });
+}
+
 void PngReader::read_text(FileMetadata& metadata) {
   png_textp chunks = nullptr;
   int count = 0;
@@ -213,7 +219,11 @@ DecodedFile decode_png(Bytes bytes, const std::string& name, DecodeScope scope) 
   PngReader reader(bytes, name);
   DecodedFile file;
   reader.read_header();
-  if (scope == DecodeScope::everything) file.image = reader.read_pixels();
+  if (scope == DecodeScope::everything) {
+    file.image = reader.read_pixels();
+  } else {
+    reader.skip_pixels();
+  }
   file.metadata = reader.read_rest();
   return file;
 }

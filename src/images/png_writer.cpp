@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <png.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -71,7 +72,10 @@ struct TextChunk {
 // Latin-1 text goes into tEXt, all other into iTXt: what Pillow and the A1111 family write.
 TextChunk text_chunk(const std::string& key, const std::string& value, const std::string& name) {
   const auto reject = [&](const char* why) {
-    throw Error(ErrorCode::invalid_request, fmt::format("PNG text \"{}\" {}", key, why), name);
+    std::string shown = key;  // an error is one line
+    std::replace_if(
+        shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, '?');
+    throw Error(ErrorCode::invalid_request, fmt::format("PNG text \"{}\" {}", shown, why), name);
   };
   auto latin1_key = latin1_from_utf8(key);
   if (!latin1_key || latin1_key->empty() || latin1_key->size() > 79) {

@@ -25,7 +25,7 @@ void expect_golden(const Image& image, const Json& golden) {
 
 TEST(Reference, EqualsEveryGolden) {
   const Json cases = read_json(kImages / "reference.json");
-  ASSERT_EQ(cases.size(), 18U);
+  ASSERT_EQ(cases.size(), 19U);
   int inpaint = 0;
   for (const Json& row : cases) {
     SCOPED_TRACE(row["name"].get<std::string>());
@@ -110,12 +110,15 @@ TEST(Geometry, CropPadsWithZero) {
   EXPECT_EQ(crop(image, {10, 10, 12, 12}).pixels, std::vector<std::uint8_t>(4, 0));
   expect_error(ErrorCode::invalid_request, "0x2", [&] { crop(image, {1, 0, 1, 2}); });
   constexpr int kMax = std::numeric_limits<int>::max();
-  expect_error(ErrorCode::invalid_request, "crop", [&] { crop(image, {-kMax, -kMax, kMax, kMax}); });
+  expect_error(ErrorCode::invalid_request, "crop", [&] {
+    crop(image, {-kMax, -kMax, kMax, kMax});
+  });
 }
 
 TEST(ModelPixels, ToAndFromTheVae) {
   Image image = blank_image(256, 1, PixelFormat::rgb);
-  for (std::size_t i = 0; i < 768; ++i) image.pixels[i] = static_cast<std::uint8_t>(i / 3 + i % 3);
+  for (std::size_t i = 0; i < 768; ++i)
+    image.pixels[i] = static_cast<std::uint8_t>(i / 3 + i % 3);
   const std::vector<float> tensor = to_model_tensor(image);
   ASSERT_EQ(tensor.size(), 768U);
   for (std::size_t i = 0; i < 768; ++i) {
