@@ -7,6 +7,7 @@
 
 #include "flux2/error.h"
 #include "tokenizers/byte_level.h"
+#include "tokenizers/utf8.h"
 
 namespace flux2 {
 namespace {
@@ -107,7 +108,7 @@ void Bpe::Run::start(std::string_view piece) {
     if (is_unknown && !unknown) {
       throw Error(ErrorCode::invalid_request,
                   fmt::format("the tokenizer has no token for byte 0x{:02X} of '{}'", byte,
-                              piece.substr(0, kMaxSeenBytes)),
+                              replace_invalid_utf8(piece.substr(0, kMaxSeenBytes))),
                   {}, "use characters that the model was made for");
     }
     if (is_unknown) id = *unknown;
