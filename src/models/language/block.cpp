@@ -42,12 +42,12 @@ void PreNormBlock::declare(const WeightsScope& scope, const BlockNames& names) {
 //   x     += Wdown SwiGlu(Wgate_up RmsNorm(x))
 //
 // The norm of q and k is Qwen3's; elsewhere they only rotate.
-void PreNormBlock::forward(const BlockContext& context, const Tensor& x, KeyValues* past) const {
+void PreNormBlock::forward(const PassContext& context, const Tensor& x, KeyValues* past) const {
   add_attention(context, x, past);
   add_mlp(context.ops, x);
 }
 
-void PreNormBlock::add_attention(const BlockContext& context, const Tensor& x,
+void PreNormBlock::add_attention(const PassContext& context, const Tensor& x,
                                  KeyValues* past) const {
   Ops& ops = context.ops;
   const std::int64_t d = shape_.head_dim;

@@ -35,7 +35,7 @@ struct BlockNames {
 };
 
 /// What all blocks of a forward pass share.
-struct BlockContext {
+struct PassContext {
   Ops& ops;
   RopeTable rope;  ///< of the tokens in this pass
   AttentionMask mask;
@@ -51,10 +51,10 @@ class PreNormBlock {
 
   /// x [B, L, D], a stream, in place.
   /// @param past  keys and values of earlier tokens, to which this pass adds its own; or nullptr
-  void forward(const BlockContext& context, const Tensor& x, KeyValues* past = nullptr) const;
+  void forward(const PassContext& context, const Tensor& x, KeyValues* past = nullptr) const;
 
  private:
-  void add_attention(const BlockContext& context, const Tensor& x, KeyValues* past) const;
+  void add_attention(const PassContext& context, const Tensor& x, KeyValues* past) const;
   void add_mlp(Ops& ops, const Tensor& x) const;
 
   BlockShape shape_;

@@ -46,14 +46,13 @@ void Decoder::declare(WeightsTable& table, const LanguageNames& names) {
   const std::int64_t width = config_.block.width;
   const WeightsScope model(table, names.decoder);
   model.embedding(embedding_, {"embed_tokens.weight", {config_.vocab_size, width}});
-  for (std::int64_t i = 0; i < loaded_layers(); ++i)
-    blocks_[static_cast<std::size_t>(i)].declare(model.in("layers", i), kBlockNames);
-
-  WeightsTable spare;
   PreNormBlock beyond_the_last_tap(config_.block);
-  for (std::int64_t i = loaded_layers(); i < config_.layers; ++i)
-    beyond_the_last_tap.declare(WeightsScope(spare, names.decoder).in("layers", i), kBlockNames);
-  declare_unused(spare, table);
+  for (std::int64_t i = 0; i < config_.layers; ++i) {
+    const bool loaded = i < loaded_layers();
+    PreNormBlock& block = loaded ? blocks_[static_cast<std::size_t>(i)] : beyond_the_last_tap;
+    block.declare(model.in("layers", i), kBlockNames);
+    if (!loaded) table.skip(names.decoder + "layers." + std::to_string(i) + ".");
+  }
 
   const Source norm = {"norm.weight", {width}};
   if (loaded_layers() == config_.layers) {
@@ -94,8 +93,7 @@ Tensor Decoder::embed(Ops& ops, std::span<const std::int32_t> ids) const {
   return x;
 }
 
-Tensor Decoder::hidden_states(Ops& ops, const TokenBatch& batch,
-                              std::span<const std::int64_t> taps,
+Tensor Decoder::hidden_states(Ops& ops, const TokenBatch& batch, std::span<const std::int64_t> taps,
                               const LayerProgress& on_layer) const {
   check_taps(taps, loaded_layers());
   const std::int64_t width = config_.block.width;
@@ -108,7 +106,7 @@ Tensor Decoder::hidden_states(Ops& ops, const TokenBatch& batch,
   for (std::int64_t b = 0; b < batch.size(); ++b) {
     const PaddedText text = padded_text(batch, b);
     TappedStates states(out.slice(0, b, 1), taps, text.skipped);
-    const BlockContext context = {
+    const PassContext context = {
         .ops = ops,
         .rope = rope.tokens(text.skipped, batch.length - text.skipped),
         .mask = {.causality = Causality::causal, .keys = {text.real}, .bias = {}}};
@@ -135,10 +133,9 @@ KvCache Decoder::make_cache(Ops& ops, std::int64_t capacity) const {
 }
 
 Tensor Decoder::advance(Ops& ops, KvCache& cache, const Tensor& embeddings) const {
-  const BlockContext context = {
-      .ops = ops,
-      .rope = cache.rope.tokens(cache.tokens(), embeddings.dim(1)),
-      .mask = {.causality = Causality::causal, .keys = {}, .bias = {}}};
+  const PassContext context = {.ops = ops,
+                               .rope = cache.rope.tokens(cache.tokens(), embeddings.dim(1)),
+                               .mask = {.causality = Causality::causal, .keys = {}, .bias = {}}};
   const Tensor x = ops.empty(embeddings.shape(), Role::stream);
   ops.copy(embeddings, x);
   for (std::size_t i = 0; i < blocks_.size(); ++i)
@@ -154,19 +151,6 @@ Tensor Decoder::final_norm(Ops& ops, const Tensor& x) const {
 
 Tensor Decoder::logits(Ops& ops, const Tensor& normed) const {
   return ops.linear(normed, head_, Role::stream);
-}
-
-void declare_unused(const WeightsTable& spare, WeightsTable& table) {
-  for (const WeightsTable::Entry& entry : spare.entries()) {
-    for (const auto* sources : {&entry.sources, &entry.bias}) {
-      for (const Source& source : *sources)
-        table.add({.kind = WeightKind::unused,
-                   .sources = {source},
-                   .bias = {},
-                   .weight = nullptr,
-                   .vector = nullptr});
-    }
-  }
 }
 
 }  // namespace flux2

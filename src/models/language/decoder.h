@@ -90,7 +90,4 @@ class Decoder {
   Weight head_;
 };
 
-/// Adds everything that `spare` declares to `table` as unused.
-void declare_unused(const WeightsTable& spare, WeightsTable& table);
-
 }  // namespace flux2

@@ -35,4 +35,14 @@ std::unique_ptr<LanguageModel> make_language_model(const ConfigFile& config,
               config.name(), "qwen3 and mistral3 are");
 }
 
+std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& folder,
+                                                   const DecoderUse& use, Ops& ops,
+                                                   const LoadProgress& progress) {
+  std::unique_ptr<LanguageModel> model =
+      make_language_model(ConfigFile::read(folder / "config.json"), use);
+  const Checkpoint checkpoint = Checkpoint::open(folder, "model");
+  model->weights(checkpoint).load(checkpoint, ops, progress);
+  return model;
+}
+
 }  // namespace flux2

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <span>
 
@@ -12,10 +13,8 @@ namespace flux2 {
 
 /// The text encoder of a pipeline: a decoder, and what its family puts around it.
 ///
-///     auto model = make_language_model(ConfigFile::read(folder / "config.json"), use);
-///     const Checkpoint checkpoint = Checkpoint::open(folder, "model");
-///     model->weights(checkpoint).load(checkpoint, ops);
-///     Tensor embeddings = model->decoder().hidden_states(ops, batch, use.taps);
+///     const auto model = load_language_model(folder, use, ops);
+///     const Tensor embeddings = model->decoder().hidden_states(ops, batch, use.taps);
 class LanguageModel {
  public:
   LanguageModel() = default;
@@ -38,7 +37,12 @@ class LanguageModel {
 /// The language model that `config` (a text_encoder/config.json) describes, its weights not yet
 /// loaded.
 /// @throws Error bad_file: an unknown model_type, or a config that does not fit its type
-std::unique_ptr<LanguageModel> make_language_model(const ConfigFile& config,
-                                                   const DecoderUse& use);
+std::unique_ptr<LanguageModel> make_language_model(const ConfigFile& config, const DecoderUse& use);
+
+/// The language model in `folder` (text_encoder/ of a pipeline), ready to use.
+/// @throws Error bad_file: see make_language_model, Checkpoint::open and WeightsTable::load
+std::unique_ptr<LanguageModel> load_language_model(const std::filesystem::path& folder,
+                                                   const DecoderUse& use, Ops& ops,
+                                                   const LoadProgress& progress = {});
 
 }  // namespace flux2

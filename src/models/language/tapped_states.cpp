@@ -12,8 +12,8 @@ PaddedText padded_text(const TokenBatch& batch, std::int64_t index) {
   const KeyRange real = batch.real[static_cast<std::size_t>(index)];
 
   const auto pads = ids.first(static_cast<std::size_t>(std::min(real.begin, batch.length)));
-  const bool alike = std::all_of(pads.begin(), pads.end(),
-                                 [&](std::int32_t id) { return id == pads.front(); });
+  const bool alike =
+      std::all_of(pads.begin(), pads.end(), [&](std::int32_t id) { return id == pads.front(); });
   const std::int64_t skipped = pads.empty() || !alike ? 0 : real.begin - 1;
   return {.ids = ids.subspan(static_cast<std::size_t>(skipped)),
           .real = {real.begin - skipped, real.end - skipped},
@@ -27,7 +27,7 @@ void TappedStates::keep(Ops& ops, std::int64_t k, const Tensor& x) const {
     const Tensor columns = out_.slice(2, static_cast<std::int64_t>(i) * width, width);
     ops.copy(x, columns.slice(1, skipped_, x.dim(1)));
   }
-  ops.mark("text.layers." + std::to_string(k), x);
+  ops.mark("layers." + std::to_string(k), x);
 }
 
 // Doubles the filled part until it covers all.
