@@ -104,8 +104,8 @@ TEST(TextConfig, RefusesWhatTheDecoderDoesNotDo) {
       {with(with(kQwen, "use_sliding_window", true), "sliding_window", 4096), "sliding"},
       {with(without(kQwen, "use_sliding_window"), "sliding_window", 4096), "sliding"}};
   for (const auto& [json, word] : cases) {
-    const std::string error =
-        error_of([&] { read_decoder_config(parse(json), HeadWeights::separate); });
+    const ConfigFile config = parse(json);
+    const std::string error = error_of([&] { read_decoder_config(config, HeadWeights::separate); });
     EXPECT_NE(error.find(word), std::string::npos) << error << " does not say " << word;
     EXPECT_NE(error.find("text_encoder/config.json"), std::string::npos) << error;
   }
@@ -136,7 +136,8 @@ TEST(TextConfig, RefusesAnotherVisionTower) {
       {with(kMistral, "vision_config", with(kPixtral, "head_dim", 8)), "hidden_size 32"},
       {without(kMistral, "text_config"), "vocab_size"}};
   for (const auto& [json, word] : cases) {
-    const std::string error = error_of([&] { read_mistral3_config(parse(json)); });
+    const ConfigFile config = parse(json);
+    const std::string error = error_of([&] { read_mistral3_config(config); });
     EXPECT_NE(error.find(word), std::string::npos) << error << " does not say " << word;
   }
 }
