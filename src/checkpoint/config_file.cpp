@@ -73,7 +73,7 @@ struct ConfigFile::Impl {
     return found == object->end() || found->is_null() ? nullptr : &*found;
   }
 
-  std::string label(std::string_view key) const { return in_quotes(prefix + std::string(key)); }
+  std::string path(std::string_view key) const { return prefix + std::string(key); }
 };
 
 namespace {
@@ -81,7 +81,7 @@ namespace {
 // The value of `key` in the caller's terms, for errors.
 struct Value {
   const std::string& file;
-  std::string label;
+  std::string path;
   const Json& json;
 
   [[noreturn]] void refuse_type(std::string_view wanted) const {
@@ -90,7 +90,7 @@ struct Value {
                             ? std::string(json.is_array() ? "a list" : "an object")
                             : json.dump(-1, ' ', true, Json::error_handler_t::replace);
     if (shown.size() > kShown) shown = shown.substr(0, kShown) + "...";
-    refuse(file, fmt::format("{} is {}, not {}", label, shown, wanted));
+    refuse(file, fmt::format("{} is {}, not {}", in_quotes(path), shown, wanted));
   }
 
   std::int64_t integer(std::int64_t least, std::int64_t most) const {
@@ -128,7 +128,7 @@ struct Value {
     if (!json.is_array()) refuse_type("a list");
     std::vector<decltype(read(*this))> values;
     for (const Json& element : json)
-      values.push_back(read(Value{file, fmt::format("{}[{}]", label, values.size()), element}));
+      values.push_back(read(Value{file, fmt::format("{}[{}]", path, values.size()), element}));
     return values;
   }
 };
@@ -138,8 +138,8 @@ template <typename Impl, typename T, typename Read>
 T read_or(const Impl& impl, const std::string& file, std::string_view key,
           std::optional<T>&& fallback, Read read) {
   const Json* json = impl.find(key);
-  if (json != nullptr) return read(Value{file, impl.label(key), *json});
-  if (!fallback) refuse(file, fmt::format("{} is missing", impl.label(key)));
+  if (json != nullptr) return read(Value{file, impl.path(key), *json});
+  if (!fallback) refuse(file, fmt::format("{} is missing", in_quotes(impl.path(key))));
   return *std::move(fallback);
 }
 
@@ -225,7 +225,7 @@ ConfigFile ConfigFile::section(std::string_view key) const {
   if (json == nullptr) {
     return {std::make_shared<const Impl>(Impl{kEmpty, kEmpty.get(), prefix}), name_};
   }
-  if (!json->is_object()) Value{name_, impl_->label(key), *json}.refuse_type("an object");
+  if (!json->is_object()) Value{name_, impl_->path(key), *json}.refuse_type("an object");
   return {std::make_shared<const Impl>(Impl{impl_->root, json, prefix}), name_};
 }
 
