@@ -14,7 +14,7 @@ void TracingOps::mark(std::string_view name, const Tensor& value) {
   if (wanted_ && !wanted_(name)) return;
   std::string key(name);
   const int count = ++counts_[key];
-  if (count > 1) key += "#" + std::to_string(count);
+  if (count > 1) key.append(1, '#').append(std::to_string(count));
   traces_.insert_or_assign(std::move(key), inner().download(value));
 }
 

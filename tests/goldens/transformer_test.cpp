@@ -3,10 +3,8 @@
 
 #include <algorithm>
 
-#include "checkpoint/config_file.h"
-#include "golden.h"
-#include "models/flux2/transformer.h"
 #include "ops/tracing_ops.h"
+#include "transformer_golden.h"
 
 namespace flux2::golden {
 namespace {
@@ -30,52 +28,6 @@ class ProductTracingOps final : public ObservedOps {
   void observe(const OpCall&, const std::function<void()>& run) override { run(); }
 };
 
-struct LoadedTransformer {
-  LoadedTransformer(const std::string& checkpoint, Ops& ops)
-      : model(Transformer::load(
-            Checkpoint::open(folder(checkpoint), "diffusion_pytorch_model"),
-            TransformerConfig::read(ConfigFile::read(folder(checkpoint) / "config.json")), ops)) {}
-
-  static std::filesystem::path folder(const std::string& checkpoint) {
-    return data_path("checkpoints/" + checkpoint + "/transformer");
-  }
-
-  Transformer model;
-};
-
-std::vector<float> values_of(const Tensor& tensor) {
-  return to_vector(tensor);
-}
-
-// The [L, 4] ids of the first sample; the others have the same.
-std::vector<Position> read_positions(const GoldenFile& file, const std::string& name) {
-  const std::vector<std::int64_t> ids = file.integers(name);
-  const std::int64_t tokens = file.shape(name)[1];
-  std::vector<Position> positions(static_cast<std::size_t>(tokens));
-  for (std::size_t i = 0; i < positions.size(); ++i) {
-    std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(4 * i), 4, positions[i].begin());
-  }
-  return positions;
-}
-
-// The inputs of one golden forward pass.
-struct Forward {
-  Forward(const GoldenFile& file, const std::string& prefix)
-      : latents(file.tensor(prefix + "in.hidden_states")),
-        text(file.tensor(prefix + "in.encoder_hidden_states")),
-        timesteps(values_of(file.tensor(prefix + "in.timestep"))),
-        img_positions(read_positions(file, prefix + "in.img_ids")),
-        txt_positions(read_positions(file, prefix + "in.txt_ids")) {
-    if (file.has(prefix + "in.guidance")) {
-      guidance = values_of(file.tensor(prefix + "in.guidance"));
-    }
-  }
-
-  Tensor latents, text;
-  std::vector<float> timesteps, guidance;
-  std::vector<Position> img_positions, txt_positions;
-};
-
 using Parameter = std::tuple<std::string, Backend>;
 
 std::string name_of_case(const testing::TestParamInfo<Parameter>& info) {
@@ -89,41 +41,36 @@ class TransformerForward : public testing::TestWithParam<Parameter> {
   std::string checkpoint() const { return std::get<0>(GetParam()); }
   std::unique_ptr<Ops> make_ops() const { return std::get<1>(GetParam()).make(); }
   GoldenFile golden() const { return GoldenFile("transformer/" + checkpoint() + ".safetensors"); }
+  Transformer load(Ops& ops) const {
+    return load_transformer(checkpoint(), transformer_config(checkpoint()), ops);
+  }
 };
-
-Tensor run(Ops& ops, const Transformer& model, const Forward& in) {
-  Conditioning conditioning = model.condition(
-      ops,
-      {.text = in.text, .text_positions = in.txt_positions, .latent_positions = in.img_positions});
-  return ops.download(model.velocity(ops, conditioning, in.latents, in.timesteps, in.guidance));
-}
 
 TEST_P(TransformerForward, EveryStage) {
   const std::unique_ptr<Ops> backend = make_ops();
   const GoldenFile file = golden();
   TracingOps ops(*backend);
-  const LoadedTransformer loaded(checkpoint(), ops);
-  run(ops, loaded.model, Forward(file, ""));
-  int compared = 0;
+  const Transformer model = load(ops);
+  velocity(ops, model, Forward(file, ""));
   for (const auto& [name, trace] : ops.traces()) {
     ASSERT_TRUE(file.has(name)) << name;
     EXPECT_LT(relative_error(trace, file.tensor(name)), kTolerance) << name;
-    ++compared;
   }
-  const TransformerConfig& config = loaded.model.config();
-  EXPECT_EQ(compared, 8 + 2 * config.double_blocks + config.single_blocks);
+  const TransformerConfig& config = model.config();
+  EXPECT_EQ(ops.traces().size(),
+            static_cast<std::size_t>(8 + 2 * config.double_blocks + config.single_blocks));
 }
 
 TEST_P(TransformerForward, AttentionOutputs) {
   const std::unique_ptr<Ops> backend = make_ops();
   const GoldenFile file = golden();
   ProductTracingOps ops(*backend);
-  const LoadedTransformer loaded(checkpoint(), ops);
-  run(ops, loaded.model, Forward(file, ""));
+  const Transformer model = load(ops);
+  velocity(ops, model, Forward(file, ""));
   // In each double block: text attention and MLP, then image attention and MLP.
   EXPECT_LT(relative_error(ops.products.at(0), file.tensor("double0.attn_txt")), kTolerance);
   EXPECT_LT(relative_error(ops.products.at(2), file.tensor("double0.attn_img")), kTolerance);
-  const auto first_single = static_cast<std::size_t>(4 * loaded.model.config().double_blocks);
+  const auto first_single = static_cast<std::size_t>(4 * model.config().double_blocks);
   EXPECT_LT(relative_error(ops.products.at(first_single), file.tensor("single0.attn")), kTolerance);
 }
 
@@ -131,38 +78,29 @@ TEST_P(TransformerForward, AttentionOutputs) {
 TEST_P(TransformerForward, ReferencesAreMoreTokens) {
   const std::unique_ptr<Ops> ops = make_ops();
   const GoldenFile file = golden();
-  const LoadedTransformer loaded(checkpoint(), *ops);
+  const Transformer model = load(*ops);
   const Forward in(file, "");
   constexpr std::int64_t kLatentTokens = 24;
-  const std::span<const Position> positions = in.img_positions;
-  const std::int64_t rest = in.latents.dim(1) - kLatentTokens;
   Conditioning conditioning =
-      loaded.model.condition(*ops, {.text = in.text,
-                                    .text_positions = in.txt_positions,
-                                    .latent_positions = positions.first(kLatentTokens),
-                                    .references = in.latents.slice(1, kLatentTokens, rest),
-                                    .reference_positions = positions.subspan(kLatentTokens)});
-  const Tensor velocity = ops->download(loaded.model.velocity(
+      model.condition(*ops, in.inputs_with_trailing_references(kLatentTokens));
+  const Tensor v = ops->download(model.velocity(
       *ops, conditioning, in.latents.slice(1, 0, kLatentTokens), in.timesteps, in.guidance));
-  const Tensor expected = file.tensor("output").slice(1, 0, kLatentTokens);
-  EXPECT_LT(relative_error(velocity, expected), kTolerance);
+  EXPECT_LT(relative_error(v, file.tensor("output").slice(1, 0, kLatentTokens)), kTolerance);
 }
 
 TEST_P(TransformerForward, RotaryTables) {
   const std::unique_ptr<Ops> ops = make_ops();
   const GoldenFile file = golden();
-  const TransformerConfig config = TransformerConfig::read(
-      ConfigFile::read(LoadedTransformer::folder(checkpoint()) / "config.json"));
-  Forward in(file, "");
+  const Forward in(file, "");
   std::vector<Position> positions = in.txt_positions;
   positions.insert(positions.end(), in.img_positions.begin(), in.img_positions.end());
-  const RopeTable rope = make_rope(*ops, config, positions);
+  const RopeTable rope = make_rope(*ops, transformer_config(checkpoint()), positions);
   for (const auto& [name, table] : {std::pair{"rope_cos", rope.cos}, {"rope_sin", rope.sin}}) {
-    const Tensor golden = file.tensor(name);
+    const Tensor expected = file.tensor(name);
     const Tensor ours = ops->download(table);
-    for (std::int64_t row = 0; row < golden.dim(0); ++row) {
-      for (std::int64_t i = 0; i < golden.dim(1); ++i) {  // Diffusers repeats each value
-        ASSERT_EQ(golden.f32()[row * golden.stride(0) + i],
+    for (std::int64_t row = 0; row < expected.dim(0); ++row) {
+      for (std::int64_t i = 0; i < expected.dim(1); ++i) {  // Diffusers repeats each value
+        ASSERT_EQ(expected.f32()[row * expected.stride(0) + i],
                   ours.f32()[row * ours.stride(0) + i / 2]);
       }
     }
@@ -180,20 +118,15 @@ class KleinKv : public testing::TestWithParam<Backend> {};
 TEST_P(KleinKv, ExtractThenReuse) {
   const std::unique_ptr<Ops> ops = GetParam().make();
   const GoldenFile file("transformer/tiny-klein-kv.kv.safetensors");
-  const LoadedTransformer loaded("tiny-klein-kv", *ops);
+  const Transformer model =
+      load_transformer("tiny-klein-kv", transformer_config("tiny-klein-kv"), *ops);
   const Forward first(file, "extract.");
   constexpr std::int64_t kReferences = 6;  // in front of the latents
-  const std::span<const Position> positions = first.img_positions;
   Conditioning conditioning =
-      loaded.model.condition(*ops, {.text = first.text,
-                                    .text_positions = first.txt_positions,
-                                    .latent_positions = positions.subspan(kReferences),
-                                    .references = first.latents.slice(1, 0, kReferences),
-                                    .reference_positions = positions.first(kReferences),
-                                    .use = ReferenceUse::cached});
+      model.condition(*ops, first.inputs_with_leading_references(kReferences));
   const Tensor latents = first.latents.slice(1, kReferences, first.latents.dim(1) - kReferences);
-  const Tensor extracted = ops->download(
-      loaded.model.velocity(*ops, conditioning, latents, first.timesteps, first.guidance));
+  const Tensor extracted =
+      ops->download(model.velocity(*ops, conditioning, latents, first.timesteps, first.guidance));
   EXPECT_LT(relative_error(extracted, file.tensor("extract.output")), kTolerance);
 
   const char* blocks[] = {"double0", "single0", "single1"};
@@ -207,7 +140,7 @@ TEST_P(KleinKv, ExtractThenReuse) {
 
   const Forward second(file, "cached.");
   const Tensor reused = ops->download(
-      loaded.model.velocity(*ops, conditioning, second.latents, second.timesteps, second.guidance));
+      model.velocity(*ops, conditioning, second.latents, second.timesteps, second.guidance));
   EXPECT_LT(relative_error(reused, file.tensor("cached.output")), kTolerance);
 }
 
