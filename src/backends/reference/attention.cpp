@@ -26,7 +26,7 @@ std::vector<float> tokens_innermost(const Tensor& k) {
   const std::int64_t tokens = k.dim(1), rows = k.dim(2) * k.dim(3);
   const std::vector<float> values = read(k);
   std::vector<float> turned(values.size());
-  for_each(k.dim(0) * rows, [&](std::int64_t target) {
+  for_each(k.dim(0) * rows, tokens, [&](std::int64_t target) {
     const std::int64_t sample = target / rows, row = target % rows;
     for (std::int64_t j = 0; j < tokens; ++j)
       turned[index(target * tokens + j)] = values[index((sample * tokens + j) * rows + row)];
@@ -119,19 +119,20 @@ void ReferenceOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
   const std::int64_t parts = std::min<std::int64_t>(thread_count(), rows);
   std::vector<double> scores(index(parts * problem.keys));
   std::vector<double> sums(index(out.elements()));
-  for_each(parts, [&](std::int64_t part) {
-    double* scratch = scores.data() + part * problem.keys;
-    for (std::int64_t row = rows * part / parts; row < rows * (part + 1) / parts; ++row) {
-      const std::int64_t head = row % problem.heads;
-      const Place at = {.sample = row / problem.heads / problem.queries,
-                        .query = row / problem.heads % problem.queries,
-                        .head = head,
-                        .key_head = head * problem.key_heads / problem.heads};
-      score(problem, at, scratch);
-      weigh(problem, at, visible_keys(problem, mask, at), scratch,
-            &sums[index(row * problem.width)]);
-    }
-  });
+  for_each(parts, rows / std::max<std::int64_t>(1, parts) * problem.keys * problem.width,
+           [&](std::int64_t part) {
+             double* scratch = scores.data() + part * problem.keys;
+             for (std::int64_t row = rows * part / parts; row < rows * (part + 1) / parts; ++row) {
+               const std::int64_t head = row % problem.heads;
+               const Place at = {.sample = row / problem.heads / problem.queries,
+                                 .query = row / problem.heads % problem.queries,
+                                 .head = head,
+                                 .key_head = head * problem.key_heads / problem.heads};
+               score(problem, at, scratch);
+               weigh(problem, at, visible_keys(problem, mask, at), scratch,
+                     &sums[index(row * problem.width)]);
+             }
+           });
   write(out, sums);
 }
 

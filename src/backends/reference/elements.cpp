@@ -25,7 +25,7 @@ std::int64_t rows_of(const Tensor& tensor) {
 std::vector<float> read(const Tensor& tensor) {
   const std::int64_t width = tensor.dim(-1);
   std::vector<float> values(index(tensor.elements()));
-  for_each(rows_of(tensor), [&](std::int64_t row) {
+  for_each(rows_of(tensor), width, [&](std::int64_t row) {
     convert_to_float(tensor.dtype(), row_address(tensor, row), &values[index(row * width)],
                      index(width));
   });
@@ -35,7 +35,7 @@ std::vector<float> read(const Tensor& tensor) {
 void write(const Tensor& tensor, std::span<const double> values) {
   const std::int64_t width = tensor.dim(-1);
   const std::vector<float> rounded(values.begin(), values.end());
-  for_each(rows_of(tensor), [&](std::int64_t row) {
+  for_each(rows_of(tensor), width, [&](std::int64_t row) {
     convert_from_float(&rounded[index(row * width)], tensor.dtype(), row_address(tensor, row),
                        index(width));
   });

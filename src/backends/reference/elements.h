@@ -22,10 +22,14 @@ std::vector<float> read(const Tensor& tensor);
 /// Rounds `values` (row-major) to float, then to the element type of `tensor`, and stores them.
 void write(const Tensor& tensor, std::span<const double> values);
 
-/// Calls body(i) for every i in [0, count), on all threads. `body` must not throw.
+/// Calls body(i) for every i in [0, count), on several threads where that pays. `body` must not
+/// throw.
+/// @param work  rough number of innermost steps of one call
 template <typename Body>
-void for_each(std::int64_t count, Body&& body) {
-  parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+void for_each(std::int64_t count, std::int64_t work, Body&& body) {
+  constexpr std::int64_t kWorthAThread = 1 << 15;
+  const std::int64_t grain = 1 + kWorthAThread / (work + 1);
+  parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       body(i);
   });

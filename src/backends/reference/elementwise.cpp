@@ -25,7 +25,7 @@ void ReferenceOps::swiglu(const Tensor& gate_up, const Tensor& out) {
   assert(gate_up.dim(-1) == 2 * width && rows_of(gate_up) == rows_of(out));
   const std::vector<float> inputs = read(gate_up);
   std::vector<double> results(index(out.elements()));
-  for_each(rows_of(out), [&](std::int64_t row) {
+  for_each(rows_of(out), width, [&](std::int64_t row) {
     const float* gate = &inputs[index(row * 2 * width)];
     const float* up = gate + width;
     for (std::int64_t j = 0; j < width; ++j) {
@@ -40,7 +40,7 @@ void ReferenceOps::activate(const Tensor& x, Activation activation, const Tensor
   assert(x.shape() == out.shape());
   const std::vector<float> inputs = read(x);
   std::vector<double> results(inputs.size());
-  for_each(x.elements(), [&](std::int64_t i) {
+  for_each(x.elements(), 8, [&](std::int64_t i) {
     results[index(i)] = apply(activation, static_cast<double>(inputs[index(i)]));
   });
   write(out, results);
@@ -53,7 +53,7 @@ void ReferenceOps::add_gated(const Tensor& y, const Tensor& gate, const Tensor& 
   const std::vector<float> added = read(y), before = read(x);
   const std::vector<float> gates = gate.defined() ? read(gate) : std::vector<float>();
   std::vector<double> results(before.size());
-  for_each(x.dim(0) * tokens, [&](std::int64_t row) {
+  for_each(x.dim(0) * tokens, width, [&](std::int64_t row) {
     for (std::int64_t j = 0; j < width; ++j) {
       const std::size_t at = index(row * width + j);
       const double factor =
@@ -85,7 +85,7 @@ void ReferenceOps::upsample_nearest(const Tensor& x, const Tensor& out) {
   assert(channels == x.dim(3));
   const std::vector<float> inputs = read(x);
   std::vector<double> results(index(out.elements()));
-  for_each(x.dim(0) * height, [&](std::int64_t line) {
+  for_each(x.dim(0) * height, width * channels, [&](std::int64_t line) {
     const std::int64_t source_line = line / height * x.dim(1) + line % height / 2;
     for (std::int64_t column = 0; column < width; ++column) {
       const float* pixel = &inputs[index((source_line * x.dim(2) + column / 2) * channels)];

@@ -20,7 +20,7 @@ void ReferenceOps::linear(const Tensor& x, const Weight& weight, const Tensor& o
   const auto& prepared = weight.prepared<FloatWeight>();
   const std::vector<float> inputs = read(x);
   std::vector<double> sums(index(out.elements()));
-  for_each(rows_of(x), [&](std::int64_t row) {
+  for_each(rows_of(x), in * width, [&](std::int64_t row) {
     double* y = &sums[index(row * width)];
     add_scaled(1.0, prepared.bias.data(), y, width);
     for (std::int64_t k = 0; k < in; ++k) {
@@ -49,7 +49,8 @@ void ReferenceOps::conv2d(const Tensor& x, const Weight& weight, const ConvGeome
   const auto& prepared = weight.prepared<FloatWeight>();
   const std::vector<float> inputs = read(x);
   std::vector<double> sums(index(out.elements()));
-  for_each(x.dim(0) * out_height, [&](std::int64_t line) {
+  const std::int64_t line_work = out_width * weight.shape().elements();
+  for_each(x.dim(0) * out_height, line_work, [&](std::int64_t line) {
     const std::int64_t sample = line / out_height, oy = line % out_height;
     for (std::int64_t ox = 0; ox < out_width; ++ox) {
       double* y = &sums[index((line * out_width + ox) * out_channels)];

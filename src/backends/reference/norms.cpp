@@ -41,7 +41,7 @@ void ReferenceOps::adaln(const Tensor& x, const Tensor& scale, const Tensor& shi
   const std::int64_t tokens = x.dim(1), width = x.dim(2);
   const std::vector<float> inputs = read(x), scales = read(scale), shifts = read(shift);
   std::vector<double> results(inputs.size());
-  for_each(x.dim(0) * tokens, [&](std::int64_t row) {
+  for_each(x.dim(0) * tokens, width, [&](std::int64_t row) {
     const Moments moments = moments_of(&inputs[index(row * width)], width, eps);
     for (std::int64_t j = 0; j < width; ++j) {
       const std::size_t at = index(row * width + j), modulation = index(row / tokens * width + j);
@@ -59,7 +59,7 @@ void ReferenceOps::rms_norm(const Tensor& x, const Tensor& weight, float eps, co
   assert(x.shape() == out.shape() && weight.elements() == width);
   const std::vector<float> inputs = read(x), weights = read(weight);
   std::vector<double> results(inputs.size());
-  for_each(rows_of(x), [&](std::int64_t row) {
+  for_each(rows_of(x), width, [&](std::int64_t row) {
     const double factor = inverse_rms(&inputs[index(row * width)], width, eps);
     for (std::int64_t j = 0; j < width; ++j) {
       const std::size_t at = index(row * width + j);
@@ -80,7 +80,7 @@ void ReferenceOps::rms_norm_rope(const Tensor& x, const Tensor& weight, float ep
   const std::vector<float> weights = weight.defined() ? read(weight) : std::vector<float>();
   const bool halves = layout == RopeLayout::halves;
   std::vector<double> results(inputs.size());
-  for_each(rows_of(x), [&](std::int64_t row) {
+  for_each(rows_of(x), width, [&](std::int64_t row) {
     const float* head = &inputs[index(row * width)];
     const double factor = weight.defined() ? inverse_rms(head, width, eps) : 1.0;
     const auto normal = [&](std::int64_t j) {
@@ -110,7 +110,7 @@ void ReferenceOps::group_norm(const Tensor& x, const GroupNorm& norm, Activation
   const std::vector<float> inputs = read(x), weights = read(norm.weight), biases = read(norm.bias);
   std::vector<float> gathered(inputs.size());  // [B, groups, pixels, group]
   std::vector<double> results(inputs.size());
-  for_each(x.dim(0) * norm.groups, [&](std::int64_t part) {
+  for_each(x.dim(0) * norm.groups, pixels * group, [&](std::int64_t part) {
     const std::int64_t sample = part / norm.groups, first = part % norm.groups * group;
     const std::int64_t count = pixels * group;
     float* values = gathered.data() + part * count;
