@@ -41,7 +41,7 @@ const std::vector<AttentionCase>& cases() {
       {1, 130, 257, 3, 1, 128},
       {1, 40, 40, 1, 1, 512},
       {3, 64, 64, 2, 2, 40},
-      {1, 512, 512, 2, 2, 128},
+      {1, 512, 512, 2, 2, 64, kFull, {}, Bias::none, 1, true},
       // Causal: a prompt, pieces of one behind a cache, one token, more queries than keys.
       {1, 77, 77, 4, 2, 32, kCausal},
       {2, 5, 70, 6, 2, 64, kCausal},
@@ -56,7 +56,7 @@ const std::vector<AttentionCase>& cases() {
       {2, 21, 35, 3, 3, 32, kFull, {}, Bias::shared},
       {2, 64, 80, 4, 2, 64, kFull, {}, Bias::per_sample},
       {2, 19, 19, 2, 2, 10, kCausal, {{0, 19}, {4, 19}}, Bias::full},
-      {1, 4608, 4608, 1, 1, 32, kFull, {}, Bias::none, 1, true},
+      {1, 4608, 4608, 1, 1, 16, kFull, {}, Bias::none, 1, true},
       {1, 24, 4608, 2, 2, 128, kFull, {}, Bias::none, 4, true},
   };
   return list;
@@ -161,7 +161,7 @@ void judge_case(Judge& judge, const AttentionCase& c, const Numbers& n) {
             return errors;
           }};
   if (c.large) {
-    judge.check(test, {{Placement::strided, Role::operand, Role::operand, 2}});
+    judge.check(test, {{Placement::strided, Role::operand, Role::operand, 5}});
   } else {
     judge.check(test);
   }
