@@ -51,7 +51,7 @@ enum class Orientation {
 
 /// How to read a picture. The defaults suit a person's files; `keep` and `ignore` together give
 /// exactly what Pillow hands to a Diffusers pipeline.
-struct LoadOptions {
+struct ImageLoadOptions {
   Gray16 gray16 = Gray16::scale;
   Orientation orientation = Orientation::apply;
 };
@@ -63,11 +63,11 @@ struct LoadOptions {
 /// and 16-bit gray is scaled (Pillow would clip it to white; docs/differences.md).
 /// @throws Error bad_file: missing, truncated, damaged or unknown file, more than 178 956 970
 /// pixels
-Image load_image(const std::filesystem::path& path, const LoadOptions& options = {});
+Image load_image(const std::filesystem::path& path, const ImageLoadOptions& options = {});
 
 /// The same from bytes in memory; `name` stands in for the path in errors.
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
-                   const LoadOptions& options = {});
+                   const ImageLoadOptions& options = {});
 
 /// The text chunks of a PNG (tEXt, zTXt, iTXt) as UTF-8; of a JPEG or WebP the EXIF user comment
 /// under the key "parameters". Empty where there is none. The pixels are not decoded.

@@ -124,7 +124,7 @@ Image blank_image(int width, int height, PixelFormat format) {
 }
 
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
-                   const LoadOptions& options) {
+                   const ImageLoadOptions& options) {
   DecodedFile file = decode_file(bytes, name, DecodeScope::everything);
   Image image = std::move(file.image);
   if (options.orientation == Orientation::apply) {
@@ -133,9 +133,11 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
   return options.gray16 == Gray16::scale ? scale_gray16(std::move(image)) : image;
 }
 
-Image load_image(const std::filesystem::path& path, const LoadOptions& options) {
+Image load_image(const std::filesystem::path& path, const ImageLoadOptions& options) {
   const MappedFile file(path);
-  return decode_image(as_bytes(file), path.string(), options);
+  Image image = decode_image(as_bytes(file), path.string(), options);
+  image.file = path.string();
+  return image;
 }
 
 ImageText load_image_text(const std::filesystem::path& path) {

@@ -4,7 +4,9 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 namespace flux2 {
 namespace {
@@ -31,6 +33,29 @@ void put(Json& json, const char* key, const std::vector<T>& values) {
 
 void put_array(Json& json, const char* key, const std::optional<FloatArray>& array) {
   if (array) json[key] = array->file;
+}
+
+template <typename T>
+inline constexpr bool kIsVector = false;
+template <typename T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+
+// Whether `json` is a T as it stands; the library would convert -1.5 to an unsigned number.
+template <typename T>
+bool holds(const Json& json) {
+  if constexpr (kIsVector<T>) {
+    return json.is_array() && std::all_of(json.begin(), json.end(), holds<typename T::value_type>);
+  } else if constexpr (std::is_unsigned_v<T>) {
+    return json.is_number_unsigned();
+  } else if constexpr (std::is_integral_v<T>) {
+    return json.is_number_integer() &&
+           json.template get<std::int64_t>() >= std::numeric_limits<T>::min() &&
+           json.template get<std::int64_t>() <= std::numeric_limits<T>::max();
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return json.is_number();
+  } else {
+    return json.is_string();
+  }
 }
 
 // Reads keys of one object and remembers which, so that a key nobody knows is an error.
@@ -72,7 +97,7 @@ class Reader {
     for (const Json& entry : *found) {
       if (!entry.is_object()) fail(fmt::format("\"{}\" must list objects", key));
       images.push_back(load_image(file_of(entry.value("file", Json()), key)));
-      if (entry.value("crc32", std::uint32_t{0}) != checksum(images.back())) {
+      if (entry.value("crc32", Json()) != Json(checksum(images.back()))) {
         throw Error(ErrorCode::bad_file, "this picture has changed since", images.back().file,
                     "restore it, or give the references by hand");
       }
@@ -100,11 +125,8 @@ class Reader {
 
   template <typename T>
   T convert(const Json& value, const char* key) const {
-    try {
-      return value.get<T>();
-    } catch (const nlohmann::json::exception&) {
-      fail(fmt::format("has a \"{}\" of the wrong type", key));
-    }
+    if (!holds<T>(value)) fail(fmt::format("has a \"{}\" of the wrong type", key));
+    return value.get<T>();
   }
 
   std::string file_of(const Json& value, const char* key) const {

@@ -24,7 +24,8 @@ inline const std::filesystem::path kData =
     std::filesystem::path(FLUX2_SOURCE_DIR) / "tests/unit/images/data";
 
 /// What Pillow hands to a pipeline: the pixels as stored.
-inline constexpr LoadOptions kAsPillow{.gray16 = Gray16::keep, .orientation = Orientation::ignore};
+inline constexpr ImageLoadOptions kAsPillow{.gray16 = Gray16::keep,
+                                            .orientation = Orientation::ignore};
 
 inline std::vector<std::uint8_t> read_bytes(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
