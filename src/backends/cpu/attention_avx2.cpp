@@ -10,6 +10,8 @@ namespace {
 
 #include "backends/cpu/attention_words_f32.inc"
 
+#include "backends/cpu/attention_pack.inc"
+
 #include "backends/cpu/attention_tile.inc"
 
 #include "backends/cpu/attention_few.inc"

@@ -10,6 +10,8 @@ namespace {
 
 #include "backends/cpu/attention_words_bf16.inc"
 
+#include "backends/cpu/attention_pack.inc"
+
 #include "backends/cpu/attention_tile.inc"
 
 }  // namespace

@@ -77,7 +77,7 @@ struct AttentionKernels {
 /// key once, so packing would cost more than it saves.
 using AttendFew = void (*)(const AttentionTile& tile);
 /// The most rows that attend_few takes.
-inline constexpr int kAttentionFewRows = 8;
+inline constexpr int kAttentionFewRows = 4;
 
 /// Words of workspace for `attend`: queries, scores and outputs of a tile.
 constexpr std::int64_t attention_tile_words(std::int64_t padded_width) {
