@@ -1,0 +1,91 @@
+#include "backends/cpu/dnnl_primitives.h"
+
+#include <string_view>
+
+#include "flux2/error.h"
+
+namespace flux2 {
+namespace {
+
+dnnl::primitive_attr attributes_for(Epilogue epilogue, const dnnl::memory::desc& gate) {
+  dnnl::primitive_attr attributes;
+  // Scratch memory comes from our pool, and f32 means f32 whatever the environment says.
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);
+  dnnl::post_ops operations;
+  if (epilogue == Epilogue::add_gated) operations.append_binary(dnnl::algorithm::binary_mul, gate);
+  if (epilogue != Epilogue::store) operations.append_sum(1.0f);
+  attributes.set_post_ops(operations);
+  return attributes;
+}
+
+template <typename Description>
+bool is_fast(const Description& description) {
+  return !std::string_view(description.impl_info_str()).starts_with("ref");
+}
+
+}  // namespace
+
+dnnl::memory::data_type dnnl_type(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return dnnl::memory::data_type::f32;
+    case DType::bf16:
+      return dnnl::memory::data_type::bf16;
+    default:
+      throw Error(ErrorCode::internal, "no matmul over elements of this type",
+                  std::string(name_of(dtype)));
+  }
+}
+
+DnnlPrimitive make_matmul(const MatmulDescs& descs, const dnnl::engine& engine) {
+  const dnnl::primitive_attr attributes = attributes_for(descs.epilogue, descs.gate);
+#if DNNL_VERSION_MAJOR >= 3
+  const dnnl::matmul::primitive_desc description(engine, descs.src, descs.weights, descs.bias,
+                                                 descs.dst, attributes);
+#else
+  const dnnl::matmul::primitive_desc description(
+      dnnl::matmul::desc(descs.src, descs.weights, descs.bias, descs.dst), attributes, engine);
+#endif
+  return {.primitive = dnnl::matmul(description),
+          .weights = description.weights_desc(),
+          .scratchpad = description.scratchpad_desc(),
+          .fast = is_fast(description)};
+}
+
+DnnlPrimitive make_convolution(const ConvDescs& descs, const dnnl::engine& engine) {
+  const dnnl::primitive_attr attributes = attributes_for(descs.epilogue, {});
+  const ConvGeometry& g = descs.geometry;
+  const dnnl::memory::dims strides = {g.stride, g.stride};
+  const dnnl::memory::dims before = {g.pad_top, g.pad_left};
+  const dnnl::memory::dims behind = {g.pad_bottom, g.pad_right};
+  constexpr auto kInference = dnnl::prop_kind::forward_inference;
+  constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+#if DNNL_VERSION_MAJOR >= 3
+  const dnnl::convolution_forward::primitive_desc description(
+      engine, kInference, kDirect, descs.src, descs.weights, descs.bias, descs.dst, strides, before,
+      behind, attributes);
+#else
+  const dnnl::convolution_forward::primitive_desc description(
+      dnnl::convolution_forward::desc(kInference, kDirect, descs.src, descs.weights, descs.bias,
+                                      descs.dst, strides, before, behind),
+      attributes, engine);
+#endif
+  return {.primitive = dnnl::convolution_forward(description),
+          .weights = description.weights_desc(),
+          .scratchpad = description.scratchpad_desc(),
+          .fast = is_fast(description)};
+}
+
+void limit_process_isa(Isa most) {
+  const dnnl::cpu_isa limit = most == Isa::avx2     ? dnnl::cpu_isa::avx2
+                              : most == Isa::avx512 ? dnnl::cpu_isa::avx512_core
+                                                    : dnnl::cpu_isa::avx512_core_bf16;
+  if (dnnl::set_max_cpu_isa(limit) != dnnl::status::success) {
+    throw Error(ErrorCode::invalid_request,
+                "the instruction set was limited after oneDNN had chosen its own", "",
+                "limit it at the start of the program");
+  }
+}
+
+}  // namespace flux2

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include "backends/cpu/cpu_ops.h"
+#include "tensor/dtype.h"
+
+// The one place that builds oneDNN primitives. Its interface changed between versions 2 (Debian 12)
+// and 3 (Debian 13, Ubuntu 24.04): a primitive is described in two steps or in one. Everything else
+// that this backend uses of oneDNN is the same in both.
+namespace flux2 {
+
+/// A primitive and the layouts it works on.
+struct DnnlPrimitive {
+  dnnl::primitive primitive;
+  dnnl::memory::desc weights;
+  dnnl::memory::desc scratchpad;
+  /// False for oneDNN's plain loops, hundreds of times slower than what it generates code for.
+  bool fast = false;
+};
+
+/// What happens to the product before it is stored.
+enum class Epilogue {
+  store,      ///< dst = product + bias
+  add,        ///< dst += product + bias
+  add_gated,  ///< dst += gate * (product + bias), gate [1, N]
+};
+
+/// dst [M, N] = src [M, K] weights [K, N]
+struct MatmulDescs {
+  dnnl::memory::desc src;
+  dnnl::memory::desc weights;  ///< of format any: the primitive chooses
+  dnnl::memory::desc bias;     ///< zero: none
+  dnnl::memory::desc dst;
+  dnnl::memory::desc gate;  ///< [1, N] f32, for Epilogue::add_gated
+  Epilogue epilogue = Epilogue::store;
+};
+
+/// Channels-last pictures against weights [out, in, kh, kw].
+struct ConvDescs {
+  dnnl::memory::desc src;
+  dnnl::memory::desc weights;
+  dnnl::memory::desc bias;
+  dnnl::memory::desc dst;
+  ConvGeometry geometry;
+  Epilogue epilogue = Epilogue::store;
+};
+
+dnnl::memory::data_type dnnl_type(DType dtype);
+
+/// @throws dnnl::error where oneDNN has no implementation
+DnnlPrimitive make_matmul(const MatmulDescs& descs, const dnnl::engine& engine);
+/// @throws dnnl::error where oneDNN has no implementation
+DnnlPrimitive make_convolution(const ConvDescs& descs, const dnnl::engine& engine);
+
+}  // namespace flux2

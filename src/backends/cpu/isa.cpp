@@ -1,0 +1,33 @@
+#include "backends/cpu/cpu_ops.h"
+#include "flux2/error.h"
+
+namespace flux2 {
+
+std::string_view name_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512-bf16";
+  }
+  return "?";
+}
+
+// The compiler's builtin also asks whether the operating system saves the wide registers.
+Isa best_isa() {
+  const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+  if (!avx2) {
+    throw Error(ErrorCode::invalid_request,
+                "this processor has no AVX2, which the CPU backend needs", "",
+                "run on an x86-64 processor from 2013 or later");
+  }
+  const bool avx512 =
+      __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+      __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+  if (!avx512) return Isa::avx2;
+  return __builtin_cpu_supports("avx512bf16") != 0 ? Isa::avx512_bf16 : Isa::avx512;
+}
+
+}  // namespace flux2

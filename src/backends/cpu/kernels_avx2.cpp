@@ -1,0 +1,19 @@
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "backends/cpu/kernels.h"
+
+namespace flux2 {
+namespace {
+
+#include "backends/cpu/vector_avx2.inc"
+// The order matters: kernels are written in terms of vectors.
+#include "backends/cpu/kernels.inc"
+}  // namespace
+
+const Kernels& kernels_avx2() {
+  return kKernels;
+}
+
+}  // namespace flux2

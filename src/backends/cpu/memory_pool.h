@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "tensor/tensor.h"
+
+namespace flux2 {
+
+/// Memory for tensors that is given out again instead of being freed, so that a repeated
+/// computation asks the system for nothing after its first run and touches no new pages.
+///
+/// A block goes back when its last tensor dies, on whatever thread, even after the pool's owner.
+class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
+ public:
+  /// Pools live in shared_ptrs: every block given out holds one.
+  static std::shared_ptr<MemoryPool> make() { return std::shared_ptr<MemoryPool>(new MemoryPool); }
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+  ~MemoryPool();
+
+  /// At least `bytes`, 64-byte aligned and uninitialised.
+  /// @throws Error out_of_memory
+  std::shared_ptr<Storage> allocate(std::size_t bytes);
+  /// A dense uninitialised tensor.
+  Tensor tensor(const Shape& shape, DType dtype);
+  /// Gives the blocks that no tensor uses back to the system.
+  void trim();
+  /// Bytes taken from the system and not given back.
+  std::size_t held_bytes() const;
+
+ private:
+  struct Block;
+
+  MemoryPool() = default;
+  void release(void* data, std::size_t size) noexcept;
+
+  mutable std::mutex mutex_;
+  std::multimap<std::size_t, void*> free_;  ///< by size
+  std::size_t held_bytes_ = 0;
+};
+
+}  // namespace flux2
