@@ -1,0 +1,104 @@
+#include "generate_command.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "json_report.h"
+#include "output_names.h"
+#include "progress.h"
+#include "request_builder.h"
+#include "signals.h"
+
+namespace flux2::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kMebibyte = 1024.0 * 1024.0;
+
+std::vector<fs::path> tensor_files(const GenerateOptions& options) {
+  std::vector<fs::path> files;
+  if (options.save_latents) files.emplace_back(*options.save_latents);
+  if (options.save_prompt_embeds) files.emplace_back(*options.save_prompt_embeds);
+  return files;
+}
+
+Result draw(const Pipeline& pipeline, const Request& request, const GenerateOptions& options,
+            const std::stop_token& stop) {
+  ProgressDisplay display(options.verbosity == Verbosity::quiet ? ProgressStyle::none
+                                                                : options.progress);
+  RunOptions run;
+  run.stop = stop;
+  run.progress = [&display](const Progress& progress) { display.show(progress); };
+  return pipeline.generate(request, run);
+}
+
+void write_files(const Run& run, const GenerateOptions& options) {
+  const Result& result = run.result;
+  for (std::size_t i = 0; i < result.images.size(); ++i) {
+    const ImageText text =
+        options.no_metadata ? ImageText{} : describe(result, run.pipeline.info(), i);
+    save_image(result.images[i], run.files[i], text);
+    spdlog::info("wrote {}", one_line(run.files[i].string()));
+  }
+  if (options.save_latents) save_array(result.latents, *options.save_latents, "latents");
+  if (options.save_prompt_embeds) {
+    save_array(result.prompt_embeds, *options.save_prompt_embeds, "prompt_embeds");
+  }
+}
+
+void log_run(const Run& run) {
+  for (const StageTime& time : run.result.times) {
+    spdlog::debug("{:<22} {:8.2f} s", to_string(time.stage), time.seconds);
+  }
+  for (std::size_t i = 0; i < run.result.step_seconds.size(); ++i) {
+    spdlog::debug("step {:<17} {:8.2f} s", i + 1, run.result.step_seconds[i]);
+  }
+  spdlog::debug("{:<22} {:8.2f} s", "all", run.seconds);
+  spdlog::debug("peak memory {:.0f} MiB",
+                static_cast<double>(run.result.peak_memory_bytes) / kMebibyte);
+}
+
+void log_model(const Pipeline& pipeline) {
+  const ModelInfo& model = pipeline.info();
+  spdlog::debug("model {} ({}) in {}", model.name, to_string(model.family),
+                one_line(model.path.string()));
+  spdlog::debug("backend {}", pipeline.backend());
+}
+
+}  // namespace
+
+void run_generate(const GenerateOptions& options) {
+  set_verbosity(options.verbosity);
+  const BuiltRequest built = build_request(options);
+  std::vector<fs::path> files =
+      output_names(options.output, picture_count(built.request), built.request.seeds);
+  check_outputs(files, tensor_files(options));
+  if (built.seed_drawn) spdlog::info("seed {}", built.request.seeds.front());
+
+  const StopOnSignal signals;
+  const Clock::time_point begun = Clock::now();
+  const Pipeline pipeline = Pipeline::load(built.model, options.pipeline);
+  log_model(pipeline);
+  const Result result = draw(pipeline, built.request, options, signals.token());
+  if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
+
+  Run run = {.pipeline = pipeline,
+             .result = result,
+             .files = std::move(files),
+             .latents_file = options.save_latents,
+             .prompt_embeds_file = options.save_prompt_embeds,
+             .warnings = built.warnings};
+  run.warnings.insert(run.warnings.end(), result.warnings.begin(), result.warnings.end());
+  for (const std::string& warning : run.warnings)
+    spdlog::warn("warning: {}", one_line(warning));
+  write_files(run, options);
+  run.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  log_run(run);
+  if (options.json) print_to_stdout(run_report(run));
+}
+
+}  // namespace flux2::cli

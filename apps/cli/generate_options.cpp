@@ -1,0 +1,180 @@
+#include "generate_options.h"
+
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "option_binding.h"
+
+namespace flux2::cli {
+namespace {
+
+constexpr int kMostSide = 1 << 20;  // pixels; the library's own limit is lower and better explained
+constexpr int kMostSteps = 10000;
+constexpr int kMostPictures = 1024;
+constexpr int kMostThreads = 1024;
+constexpr double kMostGuidance = 1e6;
+
+constexpr const char* kExamples = R"(
+Examples:
+  flux2 generate -p "a red circle on a white background"
+  flux2 generate -m FLUX.2-klein-4B -p "a cat with a sign" --width 768 --seed 42 -o cat.png
+  flux2 generate -p "a red square" --num-images 4 -o "square-%d.png"
+  flux2 generate -p "a red square" -p "a blue star" --seed 1 --seed 2 -o "{seed}.png"
+  flux2 generate -m FLUX.2-dev -p "the same, at night" --image day.jpg -o night.png
+  flux2 generate --from cat.png --seed 43 -o other-cat.png
+
+Several pictures: %d (or %03d) in FILE becomes a picture's number from 0, {seed} its seed;
+else the number is put before the ending: cat0.png, cat1.png; flux2-0.png, flux2-1.png.
+Exit status: 0 drawn, 2 wrong command line or request, 3 file or checkpoint problem,
+4 too little memory, 5 cancelled, 1 anything else.)";
+
+void add_subject(CLI::App& app, GenerateOptions& o) {
+  const char* group = "What to draw";
+  add_texts(app, "-p,--prompt", o.prompts, "TEXT", "what to draw; repeat for a batch")
+      ->group(group);
+  add_texts(
+      app, "--prompt-file", o.prompt_files, "FILE",
+      "the whole of FILE is one more prompt, less the newline at its end; - is standard input")
+      ->group(group);
+  add_texts(app, "--image", o.images, "FILE",
+            "reference picture (PNG, JPEG, WebP); repeat for several, in order")
+      ->group(group);
+  add_text(app, "--from", o.from, "FILE.png",
+           "start from the request that a picture carries; other options replace parts of it")
+      ->group(group);
+  add_text(app, "--prompt-embeds", o.prompt_embeds, "FILE",
+           "safetensors with `prompt_embeds` [B, L, text width], in place of prompts")
+      ->group(group);
+  add_text(app, "--negative-prompt-embeds", o.negative_prompt_embeds, "FILE",
+           "safetensors with `negative_prompt_embeds`, for models with true guidance")
+      ->group(group);
+  add_number<int>(app, "--max-sequence-length", o.max_sequence_length, {1, 1 << 20},
+                  "text tokens, padding included; default: the model's, 512")
+      ->group(group);
+  add_number_list<int>(app, "--text-encoder-out-layers", o.text_encoder_out_layers, {0, 1 << 20},
+                       "layers of the text encoder to stack; default: the family's")
+      ->group(group);
+}
+
+void add_sampling(CLI::App& app, GenerateOptions& o) {
+  const char* group = "How to sample";
+  add_number<int>(app, "--width", o.width, {1, kMostSide},
+                  "pixels; default: the first reference's, else the model's")
+      ->group(group);
+  add_number<int>(app, "--height", o.height, {1, kMostSide}, "pixels; default: as for --width")
+      ->group(group);
+  add_number<int>(app, "--steps", o.steps, {1, kMostSteps}, "default: the model's")->group(group);
+  add_number<double>(app, "--guidance", o.guidance, {-kMostGuidance, kMostGuidance},
+                     "guidance scale; default: the model's")
+      ->group(group);
+  add_number_list<double>(app, "--sigmas", o.sigmas, {0.0, 1.0},
+                          "own schedule before its shift, from 1 down; one number a step")
+      ->group(group);
+  app.add_option(
+         "--seed",
+         [&o](const CLI::results_t& texts) {
+           for (const std::string& text : texts)
+             o.seeds.push_back(seed_of("--seed", text));
+           return true;
+         },
+         "64 bits; once for the whole batch, or once a picture; default: drawn and printed")
+      ->type_name("N")
+      ->expected(1, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args(false)
+      ->group(group);
+  add_number<int>(app, "--num-images", o.num_images, {1, kMostPictures}, "pictures a prompt; 1")
+      ->group(group);
+  add_choice<Noise>(app, "--noise", o.noise,
+                    {{"torch-cpu", Noise::torch_cpu}, {"torch-cuda", Noise::torch_cuda}},
+                    "whose random numbers the first noise is; torch-cpu")
+      ->group(group);
+  add_choice<NoiseDType>(app, "--noise-dtype", o.noise_dtype,
+                         {{"f32", NoiseDType::f32}, {"bf16", NoiseDType::bf16}},
+                         "the type it is drawn in; f32")
+      ->group(group);
+  add_text(app, "--cuda-card", o.cuda_card, "NAME",
+           "card whose noise torch-cuda imitates, or SMSxTHREADS (132x2048); h100")
+      ->group(group);
+  add_text(app, "--latents", o.latents, "FILE",
+           "safetensors with `latents` [B, 128, H/16, W/16]: the first noise itself; sets the size")
+      ->group(group);
+}
+
+void add_output(CLI::App& app, GenerateOptions& o) {
+  const char* group = "Where it goes";
+  add_text(app, "-o,--output", o.output, "FILE", ".png, .jpg or .webp; flux2.png")->group(group);
+  add_text(app, "--save-latents", o.save_latents, "FILE",
+           "safetensors with `latents` [B, tokens, 128], what the last step left")
+      ->group(group);
+  add_text(app, "--save-prompt-embeds", o.save_prompt_embeds, "FILE",
+           "safetensors with `prompt_embeds` [B, L, text width]")
+      ->group(group);
+  app.add_flag("--no-metadata", o.no_metadata, "write pictures without the request in them")
+      ->group(group);
+  app.add_flag("--json", o.json, "one JSON object about the run on standard output")->group(group);
+}
+
+void add_machine(CLI::App& app, GenerateOptions& o) {
+  const char* group = "How it is done";
+  add_text(app, "-m,--model", o.model, "MODEL", "a folder in Diffusers layout, or nano; nano")
+      ->group(group);
+  add_choice<Compute>(
+      app, "--compute", o.pipeline.compute,
+      {{"f32", Compute::f32}, {"bf16", Compute::bf16}, {"auto", Compute::automatic}},
+      "what matrices are multiplied in; auto: bf16 where the processor has it")
+      ->group(group);
+  add_choice<Device>(app, "--device", o.pipeline.device,
+                     {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"auto", Device::automatic}},
+                     "auto")
+      ->group(group);
+  add_number<int>(app, "--threads", o.pipeline.threads, {1, kMostThreads},
+                  "default: the cores that this process may use")
+      ->group(group);
+  add_choice<ProgressStyle>(app, "--progress", o.progress,
+                            {{"auto", ProgressStyle::automatic},
+                             {"plain", ProgressStyle::plain},
+                             {"none", ProgressStyle::none}},
+                            "auto: a bar on a terminal, lines elsewhere")
+      ->group(group);
+  add_verbosity(app, o.verbosity, group);
+}
+
+}  // namespace
+
+CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
+  CLI::App* app = program.add_subcommand("generate", "Draw pictures from a prompt and references");
+  app->set_help_flag("-h,--help", "Print this and exit");
+  add_subject(*app, options);
+  add_sampling(*app, options);
+  add_output(*app, options);
+  add_machine(*app, options);
+  app->footer(kExamples);
+  return app;
+}
+
+std::string option_of_argument(const std::string& argument) {
+  constexpr std::array<std::pair<const char*, const char*>, 15> kOptions = {{
+      {"prompt", "--prompt"},
+      {"image", "--image"},
+      {"width", "--width"},
+      {"height", "--height"},
+      {"num_inference_steps", "--steps"},
+      {"guidance_scale", "--guidance"},
+      {"sigmas", "--sigmas"},
+      {"seed", "--seed"},
+      {"num_images_per_prompt", "--num-images"},
+      {"cuda_card", "--cuda-card"},
+      {"latents", "--latents"},
+      {"prompt_embeds", "--prompt-embeds"},
+      {"negative_prompt_embeds", "--negative-prompt-embeds"},
+      {"max_sequence_length", "--max-sequence-length"},
+      {"text_encoder_out_layers", "--text-encoder-out-layers"},
+  }};
+  for (const auto& [name, option] : kOptions) {
+    if (argument == name) return option;
+  }
+  return argument;
+}
+
+}  // namespace flux2::cli

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "flux2/pipeline.h"
+#include "log.h"
+#include "progress.h"
+
+namespace flux2::cli {
+
+/// What `flux2 generate` was told, as it was told: no file has been read.
+struct GenerateOptions {
+  // What to draw. Unset values follow from `from`, else from the model.
+  std::vector<std::string> prompts;
+  std::vector<std::string> prompt_files;  ///< each holds one prompt; "-" is standard input
+  std::vector<std::string> images;
+  std::optional<std::string> from;  ///< a picture whose recorded request is the starting point
+  std::optional<int> width;
+  std::optional<int> height;
+  std::optional<int> steps;
+  std::optional<double> guidance;
+  std::vector<double> sigmas;
+  std::vector<std::uint64_t> seeds;
+  std::optional<int> num_images;
+  std::optional<Noise> noise;
+  std::optional<NoiseDType> noise_dtype;
+  std::optional<std::string> cuda_card;
+  std::optional<int> max_sequence_length;
+  std::vector<int> text_encoder_out_layers;
+  std::optional<std::string> latents;
+  std::optional<std::string> prompt_embeds;
+  std::optional<std::string> negative_prompt_embeds;
+
+  // Where it goes.
+  std::string output = "flux2.png";
+  std::optional<std::string> save_latents;
+  std::optional<std::string> save_prompt_embeds;
+  bool no_metadata = false;
+  bool json = false;
+
+  // How it is done.
+  std::optional<std::string> model;
+  PipelineOptions pipeline;
+  ProgressStyle progress = ProgressStyle::automatic;
+  Verbosity verbosity = Verbosity::normal;
+};
+
+/// Adds the subcommand `generate`, which parses into `options`.
+CLI::App* add_generate(CLI::App& program, GenerateOptions& options);
+
+/// The option that sets what the library calls `argument` ("num_inference_steps" is "--steps");
+/// `argument` itself where there is none.
+std::string option_of_argument(const std::string& argument);
+
+}  // namespace flux2::cli

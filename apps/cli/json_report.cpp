@@ -1,0 +1,88 @@
+#include "json_report.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace flux2::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kIndent = 2;
+
+// File names may hold any bytes; JSON may not.
+std::string dump(const Json& json) {
+  return json.dump(kIndent, ' ', false, Json::error_handler_t::replace);
+}
+
+Json json_of(const ModelInfo& model) {
+  return {{"name", model.name},
+          {"path", model.path.string()},
+          {"family", to_string(model.family)},
+          {"pipeline", model.pipeline_class}};
+}
+
+const char* name_of(Compute compute) {
+  return compute == Compute::bf16 ? "bf16" : "f32";
+}
+
+}  // namespace
+
+std::string run_report(const Run& run) {
+  const Request& request = run.result.request;
+  Json json;
+  json["files"] = Json::array();
+  for (const auto& file : run.files)
+    json["files"].push_back(file.string());
+  json["seeds"] = request.seeds;
+  json["width"] = request.width.value_or(0);
+  json["height"] = request.height.value_or(0);
+  json["steps"] = run.result.step_seconds.size();
+  json["guidance_scale"] = request.guidance_scale.value_or(0);
+  json["model"] = json_of(run.pipeline.info());
+  json["backend"] = run.pipeline.backend();
+  json["compute"] = name_of(run.pipeline.compute());
+  json["threads"] = run.pipeline.threads();
+  json["seconds"] = run.seconds;
+  json["stages"] = Json::array();
+  for (const StageTime& time : run.result.times) {
+    json["stages"].push_back({{"name", to_string(time.stage)}, {"seconds", time.seconds}});
+  }
+  json["step_seconds"] = run.result.step_seconds;
+  json["peak_memory_bytes"] = run.result.peak_memory_bytes;
+  json["warnings"] = run.warnings;
+  if (run.latents_file) json["latents_file"] = *run.latents_file;
+  if (run.prompt_embeds_file) json["prompt_embeds_file"] = *run.prompt_embeds_file;
+  return dump(json);
+}
+
+std::string models_report(const std::vector<ModelInfo>& models) {
+  Json all = Json::array();
+  for (const ModelInfo& model : models) {
+    Json json = json_of(model);
+    json["defaults"] = {{"width", model.defaults.width},
+                        {"height", model.defaults.height},
+                        {"steps", model.defaults.num_inference_steps},
+                        {"guidance_scale", model.defaults.guidance_scale},
+                        {"max_sequence_length", model.defaults.max_sequence_length}};
+    json["parts"] = Json::array();
+    for (const ModelPart& part : model.parts) {
+      json["parts"].push_back({{"name", part.name},
+                               {"class", part.class_name},
+                               {"tensors", part.tensors},
+                               {"parameters", part.parameters},
+                               {"bytes", part.bytes},
+                               {"dtypes", part.dtypes}});
+    }
+    all.push_back(std::move(json));
+  }
+  return dump(all);
+}
+
+void print_to_stdout(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+                       std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  if (!written) throw Error(ErrorCode::bad_file, "cannot write", "standard output");
+}
+
+}  // namespace flux2::cli

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "flux2/pipeline.h"
+
+namespace flux2::cli {
+
+/// A finished run, for its report.
+struct Run {
+  const Pipeline& pipeline;
+  const Result& result;
+  std::vector<std::filesystem::path> files;  ///< the pictures, in order
+  std::optional<std::string> latents_file;
+  std::optional<std::string> prompt_embeds_file;
+  std::vector<std::string> warnings;
+  double seconds = 0;  ///< from loading to the last file
+};
+
+/// One JSON object, indented, without a newline at its end:
+/// files, seeds, width, height, steps, guidance_scale, model {name, path, family, pipeline},
+/// backend, compute, threads, seconds, stages [{name, seconds}], step_seconds, peak_memory_bytes,
+/// warnings, and latents_file and prompt_embeds_file where they were written.
+std::string run_report(const Run& run);
+
+/// The same for models: an array of {name, path, family, pipeline, defaults {width, height, steps,
+/// guidance_scale, max_sequence_length}, parts [{name, class, tensors, parameters, bytes,
+/// dtypes}]}.
+std::string models_report(const std::vector<ModelInfo>& models);
+
+/// Writes `text` and a newline to standard output.
+/// @throws Error bad_file: standard output is closed or full
+void print_to_stdout(const std::string& text);
+
+}  // namespace flux2::cli

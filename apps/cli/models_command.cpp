@@ -1,0 +1,101 @@
+#include "models_command.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "flux2/model.h"
+#include "json_report.h"
+#include "log.h"
+#include "option_binding.h"
+
+namespace flux2::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kExamples = R"(
+Examples:
+  flux2 models                      the model that comes with the program
+  flux2 models ~/models             every model in a folder of models
+  flux2 models FLUX.2-klein-4B --json)";
+
+constexpr const char* kIndexFile = "model_index.json";
+
+// The folder itself, or the models in it.
+std::vector<fs::path> model_folders(const fs::path& path) {
+  std::vector<fs::path> folders;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored) && !fs::exists(path / kIndexFile, ignored)) {
+    for (const auto& entry : fs::directory_iterator(path, ignored)) {
+      if (fs::exists(entry.path() / kIndexFile, ignored)) folders.push_back(entry.path());
+    }
+    std::sort(folders.begin(), folders.end());
+  }
+  if (folders.empty()) folders.push_back(path);  // inspect_model says what is wrong with it
+  return folders;
+}
+
+// 1234567890, "B": "1.23 GB"
+std::string with_prefix(std::int64_t count, const char* unit) {
+  constexpr double kThousand = 1000;
+  constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
+  auto value = static_cast<double>(count);
+  std::size_t prefix = 0;
+  while (value >= kThousand && prefix + 1 < std::size(kPrefixes)) {
+    value /= kThousand;
+    ++prefix;
+  }
+  return fmt::format("{:.{}f} {}{}", value, prefix == 0 ? 0 : 1, kPrefixes[prefix], unit);
+}
+
+std::string text_of(const ModelInfo& model) {
+  const ModelDefaults& defaults = model.defaults;
+  std::string text = fmt::format("{}: {}, {}\n  in {}\n", model.name, to_string(model.family),
+                                 model.pipeline_class, one_line(model.path.string()));
+  text += fmt::format("  by default {} x {}, {} steps, guidance {}, {} text tokens", defaults.width,
+                      defaults.height, defaults.num_inference_steps, defaults.guidance_scale,
+                      defaults.max_sequence_length);
+  for (const ModelPart& part : model.parts) {
+    text += fmt::format("\n  {:<13} {:<32} {:>9} {:>10}  {} in {} tensors", part.name,
+                        part.class_name, with_prefix(part.parameters, ""),
+                        with_prefix(part.bytes, "B"), fmt::join(part.dtypes, "+"), part.tensors);
+  }
+  return text;
+}
+
+}  // namespace
+
+CLI::App* add_models(CLI::App& program, ModelsOptions& options) {
+  CLI::App* app = program.add_subcommand("models", "Say what model folders hold");
+  app->set_help_flag("-h,--help", "Print this and exit");
+  const auto assign = [&options](const CLI::results_t& texts) {
+    options.paths = texts;
+    return true;
+  };
+  app->add_option("path", assign, "model folders, or folders of them; default: the built-in model")
+      ->type_name("PATH")
+      ->expected(0, CLI::detail::expected_max_vector_size);
+  app->add_flag("--json", options.json, "one JSON array on standard output");
+  app->footer(kExamples);
+  return app;
+}
+
+void run_models(const ModelsOptions& options) {
+  const std::vector<std::string> asked =
+      options.paths.empty() ? std::vector<std::string>{"nano"} : options.paths;
+  std::vector<ModelInfo> models;
+  for (const std::string& path : asked) {
+    for (const fs::path& folder : model_folders(find_model(path)))
+      models.push_back(inspect_model(folder));
+  }
+  if (options.json) return print_to_stdout(models_report(models));
+  std::string text;
+  for (const ModelInfo& model : models)
+    text += (text.empty() ? "" : "\n\n") + text_of(model);
+  print_to_stdout(text);
+}
+
+}  // namespace flux2::cli
