@@ -69,6 +69,7 @@ Tensor Tensor::operator[](std::int64_t index) const {
 // the old dimensions must be dense among themselves.
 Tensor Tensor::view(const Shape& shape) const {
   assert(shape.elements() == elements());
+  if (elements() == 0) return Tensor(storage_, dtype_, shape);
   Tensor result = *this;
   result.shape_ = shape;
   int old_axis = rank() - 1;
@@ -83,7 +84,6 @@ Tensor Tensor::view(const Shape& shape) const {
     if (group == 1) {
       while (old_axis >= 0 && dim(old_axis) == 1)
         --old_axis;
-      if (old_axis < 0) break;  // only when there are no elements
       group = dim(old_axis);
       stride_now = stride(old_axis--);
     }
@@ -120,6 +120,7 @@ Tensor make_host_tensor(const Shape& shape, std::span<const float> values) {
 
 std::vector<float> to_vector(const Tensor& tensor) {
   std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+  if (values.empty()) return values;
   if (tensor.is_dense()) {
     convert_to_float(tensor.dtype(), tensor.bytes(), values.data(), values.size());
     return values;

@@ -89,7 +89,14 @@ TEST(Tensor, ViewsSplitAndMergeDimensions) {
   EXPECT_EQ(to_vector(rows), to_vector(columns));
   EXPECT_EQ(to_vector(whole.view({48})), to_vector(whole));
   EXPECT_EQ(columns.view({2, 1, 3, 1, 4}).view({2, 3, 4}).stride(1), 8);
-  EXPECT_EQ((make_host_tensor({0, 4}).view({0, 2, 2}).elements()), 0);
+}
+
+TEST(Tensor, MayHaveNoElements) {
+  const Tensor none = counting({2, 3, 4}).slice(1, 1, 0);
+  EXPECT_EQ(none.view({0, 2, 2}).shape(), (Shape{0, 2, 2}));
+  EXPECT_EQ(none.view({2, 0}).elements(), 0);
+  EXPECT_TRUE(to_vector(none).empty());
+  EXPECT_TRUE(to_vector(counting({2, 3, 4}).slice(2, 1, 2).slice(0, 0, 0)).empty());
 }
 
 TEST(Tensor, RefusesAViewThatWouldMoveElements) {
