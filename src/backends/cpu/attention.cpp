@@ -20,6 +20,8 @@ constexpr std::int64_t kWorkspacePadding = 64;  // channels: a multiple of every
 // take this much memory: enough to balance the threads, little enough to stay in the cache.
 constexpr std::int64_t kTilesPerThread = 8;
 constexpr std::int64_t kPackedBytes = std::int64_t{32} << 20;
+// Calls with fewer multiplications stay on the calling thread: waking others costs more.
+constexpr std::int64_t kSmallCall = std::int64_t{1} << 20;
 
 std::int64_t round_up(std::int64_t count, std::int64_t multiple) {
   return (count + multiple - 1) / multiple * multiple;
@@ -32,9 +34,9 @@ std::int64_t ceil_divide(std::int64_t count, std::int64_t size) {
 // Calls body(item, worker) for each item, in any order, on whichever thread is free: for bodies
 // whose results depend on the item alone.
 template <typename Body>
-void for_each_item(std::int64_t count, int workers, const Body& body) {
+void for_each_item(std::int64_t count, std::int64_t workers, const Body& body) {
   std::atomic<std::int64_t> next{0};
-  parallel_for(workers, 1, [&](std::int64_t worker, std::int64_t) {
+  parallel_for(std::min(workers, count), 1, [&](std::int64_t worker, std::int64_t) {
     for (std::int64_t item = next++; item < count; item = next++)
       body(item, worker);
   });
@@ -76,6 +78,10 @@ struct Call {
     const KeyRange range = mask.keys[static_cast<std::size_t>(set / key_heads())];
     const std::int64_t begin = std::clamp<std::int64_t>(range.begin, 0, all);
     return {begin, std::clamp(range.end, begin, all)};
+  }
+  std::int64_t workers() const {
+    const std::int64_t products = 2 * q.elements() * most_keys();
+    return products < kSmallCall ? 1 : thread_count();
   }
   std::int64_t most_keys() const {
     std::int64_t most = 0;
@@ -171,7 +177,7 @@ Plan make_plan(const Call& call, const AttentionKernels& kernels) {
   const std::int64_t padded_width = round_up(call.width(), kWorkspacePadding);
   const auto words = [](std::int64_t count) { return round_up(count, kAlignment / 4); };
   Plan plan{};
-  plan.workers = thread_count();
+  plan.workers = call.workers();
   plan.workspace = words(attention_tile_words(padded_width));
   plan.tiles = ceil_divide(call.rows(), kernels.tile);
   plan.blocks = ceil_divide(call.most_keys(), kAttentionKeyBlock);
@@ -207,15 +213,14 @@ void attend_tiles(const Call& call, const AttentionKernels& kernels, const Plan&
                   std::uint32_t* scratch) {
   std::uint32_t* keys = scratch + plan.workers * plan.workspace;
   std::uint32_t* values = keys + plan.sets * plan.packed_keys;
-  const auto workers = static_cast<int>(plan.workers);
   for (std::int64_t first = 0; first < call.sets(); first += plan.sets) {
     const std::int64_t sets = std::min(plan.sets, call.sets() - first);
-    for_each_item(sets * plan.blocks, workers, [&](std::int64_t item, std::int64_t) {
+    for_each_item(sets * plan.blocks, plan.workers, [&](std::int64_t item, std::int64_t) {
       const std::int64_t set = item / plan.blocks;
       pack_block(call, kernels, first + set, item % plan.blocks, keys + set * plan.packed_keys,
                  values + set * plan.packed_values);
     });
-    for_each_item(sets * plan.tiles, workers, [&](std::int64_t item, std::int64_t worker) {
+    for_each_item(sets * plan.tiles, plan.workers, [&](std::int64_t item, std::int64_t worker) {
       const std::int64_t set = item / plan.tiles;
       // From the last tile on: under a causal mask it has the most to do.
       const std::int64_t row = (plan.tiles - 1 - item % plan.tiles) * kernels.tile;
@@ -247,7 +252,7 @@ void CpuAttention::operator()(const Tensor& q, const Tensor& k, const Tensor& v,
   }
   const AttendFew attend = isa_ == Isa::avx2 ? attend_few_avx2 : attend_few_avx512;
   const std::int64_t workspace = attention_few_words(round_up(call.width(), kWorkspacePadding));
-  const int workers = thread_count();
+  const std::int64_t workers = call.workers();
   std::uint32_t* scratch = words(reserve(static_cast<std::size_t>(workers * workspace) * 4));
   for_each_item(call.sets(), workers, [&](std::int64_t set, std::int64_t worker) {
     AttentionTile tile = make_tile(call, set, 0, call.rows());
