@@ -156,6 +156,29 @@ TEST(Generation, StopsAtStopTokensAndAtTheLimit) {
   EXPECT_EQ(run(8, {free[5]}), std::vector<std::int32_t>(free.begin(), first));
 }
 
+// A prompt longer than one piece is scored as if it were read at once.
+TEST(Generation, ReadsLongPromptsInPieces) {
+  Loaded text("tiny-klein", kGeneration);
+  const Decoder& decoder = text.model->decoder();
+  std::vector<std::int32_t> ids;
+  for (std::int32_t i = 0; i < 530; ++i)
+    ids.push_back(i * 7 % 528);
+  const std::vector<std::int64_t> last = {decoder.loaded_layers()};
+  const Tensor states =
+      decoder.hidden_states(*text.ops, {.ids = ids, .real = {{0, 530}}, .length = 530}, last);
+  const std::vector<float> expected = to_vector(decoder.logits(*text.ops, states.slice(1, 529, 1)));
+
+  std::vector<float> scores;
+  generate(*text.ops, decoder, text.model->embed_prompt(*text.ops, ids, {}),
+           {.max_new_tokens = 1,
+            .sampling = {},
+            .stop_tokens = {},
+            .on_token = [&](std::int32_t, std::span<const float> all) {
+              scores.assign(all.begin(), all.end());
+            }});
+  EXPECT_LT(largest_difference(expected, scores), 1e-4);
+}
+
 TEST(Generation, NeedsADecoderThatGenerates) {
   Loaded text("tiny-klein", {.taps = {3}});
   const Tensor prompt = text.model->decoder().embed(*text.ops, std::vector<std::int32_t>{3});
