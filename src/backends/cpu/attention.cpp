@@ -18,7 +18,7 @@ constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kWorkspacePadding = 64;  // channels: a multiple of every kernel's unrolling
 // Heads are packed together until each thread has this many tiles, or the packed keys and values
 // take this much memory: enough to balance the threads, little enough to stay in the cache.
-constexpr std::int64_t kTilesPerThread = 8;
+constexpr std::int64_t kTilesPerThread = 32;
 constexpr std::int64_t kPackedBytes = std::int64_t{32} << 20;
 // Calls with fewer multiplications stay on the calling thread: waking others costs more.
 constexpr std::int64_t kSmallCall = std::int64_t{1} << 20;
