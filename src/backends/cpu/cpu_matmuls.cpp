@@ -87,21 +87,22 @@ void CpuOps::conv2d(const Tensor& x, const Weight& weight, const ConvGeometry& g
   const auto& packed = weight.prepared<PackedConv>();
   const Tensor source = dense(x, packed.dtype);
   const Tensor target = out.is_dense() ? out : pool_->tensor(out.shape(), out.dtype());
-  dnnl_.convolve({.weight = packed, .src = source, .dst = target, .geometry = geometry});
+  dnnl_.convolution({.weight = packed, .src = source, .dst = target, .geometry = geometry});
   if (!out.is_dense()) copy(target, out);
 }
 
 void CpuOps::conv2d_add(const Tensor& x, const Weight& weight, const ConvGeometry& geometry,
                         const Tensor& residual) {
-  if (residual.dtype() != DType::f32 || !residual.is_dense())
-    return Ops::conv2d_add(x, weight, geometry, residual);
   const auto& packed = weight.prepared<PackedConv>();
   const Tensor source = dense(x, packed.dtype);
-  dnnl_.convolve({.weight = packed,
-                  .src = source,
-                  .dst = residual,
-                  .geometry = geometry,
-                  .epilogue = Epilogue::add});
+  const ConvCall call = {.weight = packed,
+                         .src = source,
+                         .dst = residual,
+                         .geometry = geometry,
+                         .epilogue = Epilogue::add};
+  const bool fits = residual.dtype() == DType::f32 && residual.is_dense();
+  if (fits && dnnl_.try_convolution(call)) return;
+  Ops::conv2d_add(source, weight, geometry, residual);
 }
 
 }  // namespace flux2

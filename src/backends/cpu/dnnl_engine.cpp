@@ -235,7 +235,7 @@ void DnnlEngine::run_matmul(DnnlPrimitive& made, const MatmulCall& call) {
 bool DnnlEngine::try_matmul(const MatmulCall& call) {
   try {
     DnnlPrimitive& made = matmul_for(call);
-    if (!made.fast) return false;
+    if (!made.suitable) return false;
     run_matmul(made, call);
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented) return false;
@@ -263,19 +263,35 @@ PackedConv::Layout DnnlEngine::layout_for(const PackedConv& weight, const Desc& 
   return layout;
 }
 
-void DnnlEngine::convolve(const ConvCall& call) {
+void DnnlEngine::run_convolution(DnnlPrimitive& made, const ConvCall& call) {
+  const PackedConv::Layout layout = layout_for(call.weight, made.weights);
+  std::unordered_map<int, dnnl::memory> arguments = {
+      {DNNL_ARG_SRC, memory_at(picture_desc(call.src), call.src.bytes())},
+      {DNNL_ARG_WEIGHTS, memory_at(layout.desc, layout.storage->data)},
+      {DNNL_ARG_DST, memory_at(picture_desc(call.dst), call.dst.bytes())}};
+  const Tensor& bias = call.weight.bias;
+  if (bias.defined()) {
+    const Desc desc = bias_desc(bias, {bias.elements()});
+    arguments.emplace(DNNL_ARG_BIAS, memory_at(desc, bias.bytes()));
+  }
+  run(made, std::move(arguments));
+}
+
+bool DnnlEngine::try_convolution(const ConvCall& call) {
   try {
     DnnlPrimitive& made = convolution_for(call);
-    const PackedConv::Layout layout = layout_for(call.weight, made.weights);
-    std::unordered_map<int, dnnl::memory> arguments = {
-        {DNNL_ARG_SRC, memory_at(picture_desc(call.src), call.src.bytes())},
-        {DNNL_ARG_WEIGHTS, memory_at(layout.desc, layout.storage->data)},
-        {DNNL_ARG_DST, memory_at(picture_desc(call.dst), call.dst.bytes())}};
-    const Tensor& bias = call.weight.bias;
-    if (bias.defined()) {
-      arguments.emplace(DNNL_ARG_BIAS, memory_at(bias_desc(bias, {bias.elements()}), bias.bytes()));
-    }
-    run(made, std::move(arguments));
+    if (!made.suitable) return false;
+    run_convolution(made, call);
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_unimplemented) return false;
+    fail(error);
+  }
+  return true;
+}
+
+void DnnlEngine::convolution(const ConvCall& call) {
+  try {
+    run_convolution(convolution_for(call), call);
   } catch (const dnnl::error& error) {
     fail(error);
   }

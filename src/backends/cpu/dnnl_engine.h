@@ -74,12 +74,13 @@ class DnnlEngine {
   /// @param kernel  [out, in, kh, kw], dense
   std::shared_ptr<PackedConv> pack_conv(const void* kernel, DType dtype, const Shape& shape);
 
-  /// False, with nothing done, where oneDNN has only plain loops for these strides or this
-  /// epilogue: the caller then reaches the same by a copy.
+  /// False, with nothing done, where oneDNN has nothing suitable (see DnnlPrimitive) for these
+  /// strides or this epilogue: the caller then reaches the same in two steps.
   bool try_matmul(const MatmulCall& call);
-  /// The same, however slow.
+  bool try_convolution(const ConvCall& call);
+  /// The same with whatever oneDNN has.
   void matmul(const MatmulCall& call);
-  void convolve(const ConvCall& call);
+  void convolution(const ConvCall& call);
 
  private:
   using Key = std::array<std::int64_t, 16>;
@@ -93,6 +94,7 @@ class DnnlEngine {
   DnnlPrimitive& matmul_for(const MatmulCall& call);
   DnnlPrimitive& convolution_for(const ConvCall& call);
   void run_matmul(DnnlPrimitive& made, const MatmulCall& call);
+  void run_convolution(DnnlPrimitive& made, const ConvCall& call);
   void run(DnnlPrimitive& made, std::unordered_map<int, dnnl::memory> arguments);
   void reorder(const PackedConv::Layout& from, const PackedConv::Layout& to);
   dnnl::memory memory_at(const dnnl::memory::desc& desc, const void* data) const;

@@ -19,9 +19,12 @@ dnnl::primitive_attr attributes_for(Epilogue epilogue, const dnnl::memory::desc&
   return attributes;
 }
 
+// "brg:...", "brgconv:...": its batch-reduce kernels, which add to dst after the whole sum. The
+// older "jit:..." and "gemm:..." may start from dst. "ref:..." are the plain loops.
 template <typename Description>
-bool is_fast(const Description& description) {
-  return !std::string_view(description.impl_info_str()).starts_with("ref");
+bool is_suitable(const Description& description, Epilogue epilogue) {
+  const std::string_view name = description.impl_info_str();
+  return epilogue == Epilogue::store ? !name.starts_with("ref") : name.starts_with("brg");
 }
 
 }  // namespace
@@ -50,7 +53,7 @@ DnnlPrimitive make_matmul(const MatmulDescs& descs, const dnnl::engine& engine) 
   return {.primitive = dnnl::matmul(description),
           .weights = description.weights_desc(),
           .scratchpad = description.scratchpad_desc(),
-          .fast = is_fast(description)};
+          .suitable = is_suitable(description, descs.epilogue)};
 }
 
 DnnlPrimitive make_convolution(const ConvDescs& descs, const dnnl::engine& engine) {
@@ -74,7 +77,7 @@ DnnlPrimitive make_convolution(const ConvDescs& descs, const dnnl::engine& engin
   return {.primitive = dnnl::convolution_forward(description),
           .weights = description.weights_desc(),
           .scratchpad = description.scratchpad_desc(),
-          .fast = is_fast(description)};
+          .suitable = is_suitable(description, descs.epilogue)};
 }
 
 void limit_process_isa(Isa most) {

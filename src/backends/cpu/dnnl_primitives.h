@@ -16,8 +16,10 @@ struct DnnlPrimitive {
   dnnl::primitive primitive;
   dnnl::memory::desc weights;
   dnnl::memory::desc scratchpad;
-  /// False for oneDNN's plain loops, hundreds of times slower than what it generates code for.
-  bool fast = false;
+  /// False for oneDNN's plain loops, hundreds of times slower than what it generates code for, and
+  /// for an epilogue whose sum starts from what is in dst: every partial sum would then be rounded
+  /// at the size of the residual.
+  bool suitable = false;
 };
 
 /// What happens to the product before it is stored.
