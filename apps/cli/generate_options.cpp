@@ -154,7 +154,7 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
 }
 
 std::string option_of_argument(const std::string& argument) {
-  constexpr std::array<std::pair<const char*, const char*>, 15> kOptions = {{
+  constexpr std::array<std::pair<const char*, const char*>, 16> kOptions = {{
       {"prompt", "--prompt"},
       {"image", "--image"},
       {"width", "--width"},
@@ -170,6 +170,7 @@ std::string option_of_argument(const std::string& argument) {
       {"negative_prompt_embeds", "--negative-prompt-embeds"},
       {"max_sequence_length", "--max-sequence-length"},
       {"text_encoder_out_layers", "--text-encoder-out-layers"},
+      {"device", "--device"},
   }};
   for (const auto& [name, option] : kOptions) {
     if (argument == name) return option;

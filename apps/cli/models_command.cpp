@@ -77,7 +77,7 @@ CLI::App* add_models(CLI::App& program, ModelsOptions& options) {
   };
   app->add_option("path", assign, "model folders, or folders of them; default: the built-in model")
       ->type_name("PATH")
-      ->expected(0, CLI::detail::expected_max_vector_size);
+      ->expected(1, CLI::detail::expected_max_vector_size);
   app->add_flag("--json", options.json, "one JSON array on standard output");
   app->footer(kExamples);
   return app;
