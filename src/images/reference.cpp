@@ -31,10 +31,10 @@ void check_reference(const Image& image, const std::string& where) {
   }
 }
 
-Image cap_area(Image image) {
+Image cap_area(Image image, int most) {
   const double area = static_cast<double>(image.width) * image.height;
-  if (area <= kMaxReferenceArea) return image;
-  const double scale = std::sqrt(kMaxReferenceArea / area);
+  if (area <= most) return image;
+  const double scale = std::sqrt(most / area);
   const Size size{static_cast<int>(image.width * scale), static_cast<int>(image.height * scale)};
   return resize(image, size, Filter::lanczos);
 }

@@ -19,9 +19,9 @@ inline constexpr int kSideMultiple = 16;
 /// @throws Error invalid_request: a side under 64 pixels, or one more than 8 times the other
 void check_reference(const Image& image, const std::string& where);
 
-/// An image of at most 1024 * 1024 pixels: larger ones shrink with Lanczos in their own format,
-/// both sides by sqrt(1024^2 / area), rounded down.
-Image cap_area(Image image);
+/// An image of at most `most` pixels: larger ones shrink with Lanczos in their own format, both
+/// sides by sqrt(most / area), rounded down.
+Image cap_area(Image image, int most = kMaxReferenceArea);
 
 /// Both sides rounded down to a multiple of 16.
 Size floor_to_multiple(Size size);

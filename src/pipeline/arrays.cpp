@@ -16,6 +16,10 @@ Tensor to_tensor(const FloatArray& array) {
   return make_host_tensor(Shape(array.shape), array.values);
 }
 
+std::span<float> values_of(const Tensor& dense) {
+  return {dense.f32(), static_cast<std::size_t>(dense.elements())};
+}
+
 FloatArray load_array(const std::filesystem::path& path, const std::string& name) {
   FloatArray array = to_array(read_host_tensor(path, name));
   array.file = path.string();

@@ -3,47 +3,19 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <limits>
 #include <random>
+#include <utility>
 
 #include "images/reference.h"
+#include "pipeline/check.h"
 
 namespace flux2 {
 namespace {
 
-constexpr int kMostPixels = 16384;  // a side; above it sizes are typing errors
 constexpr int kMostPictures = 1024;
 constexpr int kMostTextTokens = 1 << 15;
 constexpr std::int64_t kLatentRank = 4;
-
-[[noreturn]] void refuse(const std::string& argument, const std::string& message,
-                         const std::string& hint = {}) {
-  throw Error(ErrorCode::invalid_request, message, argument, hint);
-}
-
-std::string shape_text(const FloatArray& array) {
-  return Shape(array.shape).to_string();
-}
-
-void check_array(const FloatArray& array, const std::string& argument, std::size_t rank) {
-  if (array.shape.size() != rank) {
-    refuse(argument, fmt::format("must have {} dimensions, not shape {}", rank, shape_text(array)));
-  }
-  std::int64_t elements = 1;
-  for (const std::int64_t dim : array.shape) {
-    if (dim < 1 || dim > (std::int64_t{1} << 31) / elements) {
-      refuse(argument, fmt::format("shape {} is empty or too large", shape_text(array)));
-    }
-    elements *= dim;
-  }
-  if (elements != static_cast<std::int64_t>(array.values.size())) {
-    refuse(argument,
-           fmt::format("{} values do not fill shape {}", array.values.size(), shape_text(array)));
-  }
-  for (const float value : array.values) {
-    if (!std::isfinite(value)) refuse(argument, "holds NaN or infinity");
-  }
-}
+constexpr double kHottest = 100;  // a temperature; above it every token is as likely as any other
 
 // Fills in a Call step by step; each step relies on those before it.
 class Resolution {
@@ -54,8 +26,10 @@ class Resolution {
 
   Call run() && {
     check_prompts();
+    check_upsampling();
     check_embeddings();
     prepare_references();
+    prepare_inpaint();
     resolve_size();
     resolve_guidance();
     resolve_text();
@@ -90,8 +64,27 @@ class Resolution {
     }
   }
 
+  void check_upsampling() {
+    Request& r = request();
+    if (!r.caption_upsample_temperature) return;
+    const double temperature = *r.caption_upsample_temperature;
+    if (!(temperature >= 0 && temperature <= kHottest)) {
+      refuse("caption_upsample_temperature",
+             fmt::format("must be 0 to {}, not {}", kHottest, temperature));
+    }
+    if (r.prompt_embeds) {
+      refuse("caption_upsample_temperature", "there is no prompt to rewrite, only prompt_embeds");
+    }
+    const bool pictures = !r.image.empty() || r.inpaint;
+    if (pictures && model_.traits->prompt == PromptFamily::klein) {
+      warn(fmt::format("the prompt is rewritten without a look at the pictures: {} cannot see",
+                       model_.traits->title));
+    }
+  }
+
   void check_embeddings() {
     Request& r = request();
+    check_negative_prompt();
     if (r.negative_prompt_embeds)
       check_array(*r.negative_prompt_embeds, "negative_prompt_embeds", 3);
     if (r.prompt_embeds) check_width(*r.prompt_embeds, "prompt_embeds");
@@ -102,6 +95,21 @@ class Resolution {
       refuse(
           "negative_prompt_embeds",
           fmt::format("has {} rows for {} prompts; 1 or as many are needed", rows, call_.prompts));
+    }
+  }
+
+  void check_negative_prompt() {
+    const Request& r = request();
+    if (r.negative_prompt.empty()) return;
+    if (r.negative_prompt_embeds) {
+      refuse("negative_prompt", "negative_prompt and negative_prompt_embeds cannot both be given",
+             "leave one out");
+    }
+    const auto rows = static_cast<std::int64_t>(r.negative_prompt.size());
+    if (rows != 1 && rows != call_.prompts) {
+      refuse("negative_prompt", fmt::format("{} negative prompts for {} prompts; 1 or as many are "
+                                            "needed",
+                                            rows, call_.prompts));
     }
   }
 
@@ -123,10 +131,31 @@ class Resolution {
     }
   }
 
+  void prepare_inpaint() {
+    if (!request().inpaint) return;
+    Inpaint& inpaint = *request().inpaint;
+    if (inpaint.image_latents) check_image_latents(*inpaint.image_latents);
+    call_.inpaint = plan_inpaint(inpaint);
+    inpaint.strength = call_.inpaint->strength;
+    for (std::string& warning : call_.inpaint->warnings)
+      warn(std::move(warning));
+  }
+
+  void check_image_latents(const FloatArray& latents) {
+    check_array(latents, "image_latents", kLatentRank);
+    const std::int64_t most = kMostPixels / Call::kPixelsPerToken;
+    if (latents.shape[0] != 1 || latents.shape[1] != model_.transformer.in_channels ||
+        latents.shape[2] > most || latents.shape[3] > most) {
+      refuse("image_latents", fmt::format("shape {} does not fit [1, {}, height / 16, width / 16]",
+                                          shape_text(latents), model_.transformer.in_channels));
+    }
+  }
+
   // Width and height each come from the request, else from the first reference, else from the
   // model. Given latents decide above all.
   void resolve_size() {
     Request& r = request();
+    if (call_.inpaint) return resolve_inpaint_size();
     const bool referenced = !call_.references.empty();
     const auto side = [&](const char* name, std::optional<int> given, int reference, int fallback) {
       const int pixels = given && *given != 0 ? *given : referenced ? reference : fallback;
@@ -148,6 +177,22 @@ class Resolution {
     r.height = call_.height();
   }
 
+  // The picture that is painted over decides.
+  void resolve_inpaint_size() {
+    Request& r = request();
+    call_.grid = call_.inpaint->grid;
+    const auto other = [](std::optional<int> given, int size) {
+      return given && *given != 0 && *given != size;
+    };
+    if (other(r.width, call_.width()) || other(r.height, call_.height())) {
+      warn(fmt::format("width and height have no effect: what is painted has {} x {} pixels",
+                       call_.width(), call_.height()));
+    }
+    r.width = call_.width();
+    r.height = call_.height();
+    if (r.latents) resolve_latents(*r.latents);
+  }
+
   void resolve_latents(const FloatArray& latents) {
     check_array(latents, "latents", kLatentRank);
     if (latents.shape[0] != call_.batch || latents.shape[1] != model_.transformer.in_channels) {
@@ -164,11 +209,12 @@ class Resolution {
     const bool fits = grid.rows == call_.grid.rows && grid.columns == call_.grid.columns;
     if (sized && !fits) {
       // klein scatters such latents over a picture of the other size: nobody wants that.
-      if (model_.traits->family != Family::dev) {
+      if (model_.traits->family != Family::dev || call_.inpaint) {
         refuse("latents",
                fmt::format("shape {} does not fit {} x {} pixels", shape_text(latents),
                            call_.width(), call_.height()),
-               "leave width and height out: the latents decide");
+               call_.inpaint ? "the picture that is painted over decides"
+                             : "leave width and height out: the latents decide");
       }
       warn(fmt::format("the latents decide the size: {} x {}", 16 * grid.columns, 16 * grid.rows));
     }
@@ -189,8 +235,11 @@ class Resolution {
                        model_.traits->title));
     }
     call_.classifier_free = kind == GuidanceKind::classifier_free && scale > 1;
-    if (r.negative_prompt_embeds && !call_.classifier_free) {
-      warn("negative_prompt_embeds have no effect without true guidance");
+    const bool negative = r.negative_prompt_embeds || !r.negative_prompt.empty();
+    if (negative && !call_.classifier_free) {
+      warn(fmt::format("{} no effect without true guidance", r.negative_prompt_embeds
+                                                                 ? "negative_prompt_embeds have"
+                                                                 : "negative_prompt has"));
     }
   }
 
@@ -222,6 +271,13 @@ class Resolution {
         make_schedule(model_.scheduler,
                       {.steps = steps, .tokens = call_.grid.tokens(), .custom_sigmas = r.sigmas});
     r.num_inference_steps = steps;
+    if (call_.inpaint) skip_steps(first_step(call_.schedule.steps(), call_.inpaint->strength));
+  }
+
+  void skip_steps(int count) {
+    Schedule& schedule = call_.schedule;
+    schedule.sigmas.erase(schedule.sigmas.begin(), schedule.sigmas.begin() + count);
+    schedule.timesteps.erase(schedule.timesteps.begin(), schedule.timesteps.begin() + count);
   }
 
   void resolve_seeds() {
@@ -231,7 +287,9 @@ class Resolution {
       refuse("seed", fmt::format("{} seeds for {} pictures: give one, or one a picture", given,
                                  call_.batch));
     }
-    if (given > 0 || r.latents) return;
+    // Rewriting a prompt draws from the first seed as well.
+    const bool samples = r.caption_upsample_temperature.value_or(0) > 0;
+    if (given > 0 || (r.latents && !samples)) return;
     std::random_device random;
     r.seeds = {random()};
   }

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "diffusion/positions.h"
 #include "diffusion/schedule.h"
 #include "flux2/pipeline.h"
+#include "pipeline/inpaint_plan.h"
 #include "pipeline/model_folder.h"
 
 namespace flux2 {
@@ -18,7 +20,8 @@ struct Call {
   std::int64_t batch = 1;         ///< pictures: prompts * num_images_per_prompt
   TokenGrid grid;                 ///< of a picture
   std::vector<Image> references;  ///< as the VAE takes them: rgb, sides a multiple of 16
-  Schedule schedule;
+  std::optional<InpaintPlan> inpaint;
+  Schedule schedule;             ///< the steps that run: strength has taken the first ones off
   bool classifier_free = false;  ///< a second pass with the negative prompt
   std::vector<std::string> warnings;
 

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "diffusion/noise.h"
 #include "diffusion/philox.h"
 #include "diffusion/step.h"
 #include "pipeline/arrays.h"
+#include "pipeline/repaint.h"
 #include "pipeline/stages.h"
 
 namespace flux2 {
@@ -12,10 +14,6 @@ namespace {
 
 // Latents stay f32 between steps whatever the matmuls compute in, so nothing is rounded here.
 constexpr Arithmetic kArithmetic = Arithmetic::f32;
-
-std::span<float> values_of(const Tensor& dense) {
-  return {dense.f32(), static_cast<std::size_t>(dense.elements())};
-}
 
 // Rows of `x` [rows, ...], each repeated so that `batch` rows come out: all pictures of the first
 // prompt, then those of the second.
@@ -31,6 +29,10 @@ Tensor repeat_rows(const Tensor& x, std::int64_t batch) {
   return repeated;
 }
 
+Tensor copy_of(const Tensor& dense) {
+  return make_host_tensor(dense.shape(), values_of(dense));
+}
+
 NoiseSource noise_source(const Request& request) {
   NoiseSource source;
   source.dtype = request.noise_dtype == NoiseDType::bf16 ? DType::bf16 : DType::f32;
@@ -41,7 +43,8 @@ NoiseSource noise_source(const Request& request) {
   return source;
 }
 
-Tensor initial_latents(const StageContext& ctx) {
+// The noise of the whole batch, [B, tokens, 128].
+Tensor draw_noise(const StageContext& ctx) {
   const Request& request = ctx.call.request;
   const Shape shape = {ctx.call.batch, ctx.model.transformer.in_channels, ctx.call.grid.rows,
                        ctx.call.grid.columns};
@@ -66,7 +69,8 @@ class Denoiser {
     ctx.monitor.begin(Stage::denoise, ctx.call.schedule.steps());
     prompt_ = condition(inputs_.text.prompts);
     if (ctx.call.classifier_free) negative_ = condition(inputs_.text.negative);
-    latents_ = initial_latents(ctx);
+    latents_ = draw_noise(ctx);
+    if (ctx.call.inpaint) begin_inpainting(*ctx.call.inpaint);
   }
 
   Denoised run() {
@@ -84,6 +88,14 @@ class Denoiser {
   }
 
  private:
+  // Given latents are noise and start in one; else the picture shows through from the start.
+  void begin_inpainting(const InpaintPlan& plan) {
+    const Tensor picture = inputs_.references.tokens.slice(1, 0, plan.grid.tokens());
+    repaint_.emplace(repeat_rows(picture, ctx_.call.batch), latents_, plan.mask);
+    const float sigma = ctx_.call.schedule.sigmas.front();
+    latents_ = ctx_.call.request.latents ? copy_of(latents_) : repaint_->start(sigma);
+  }
+
   Conditioning condition(const Tensor& text) {
     const std::int64_t batch = ctx_.call.batch;
     const std::vector<Position> positions = text_positions(text.dim(1));
@@ -120,6 +132,7 @@ class Denoiser {
     }
     euler_step(values_of(latents_), values_of(v),
                {.from = schedule.sigmas[i], .to = schedule.sigmas[i + 1]}, kArithmetic);
+    if (repaint_) repaint_->restore(latents_, schedule.sigmas[i + 1]);
   }
 
   void call_back(int i) {
@@ -164,6 +177,7 @@ class Denoiser {
   Conditioning prompt_;
   Conditioning negative_;
   Tensor latents_;  // host [B, tokens, 128]
+  std::optional<Repaint> repaint_;
 };
 
 }  // namespace

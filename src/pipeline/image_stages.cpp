@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "images/model_pixels.h"
-#include "pipeline/memory.h"
+#include "pipeline/arrays.h"
 #include "pipeline/stages.h"
 
 namespace flux2 {
@@ -26,6 +26,20 @@ Tensor encode_picture(const StageContext& ctx, const Autoencoder& autoencoder,
   return tokens;
 }
 
+// Tokens [1, n, 128] of several pictures, one after another.
+Tensor joined(const std::vector<Tensor>& pictures) {
+  std::int64_t count = 0;
+  for (const Tensor& tokens : pictures)
+    count += tokens.dim(1);
+  Tensor result = make_host_tensor({1, count, pictures.front().dim(2)});
+  std::int64_t place = 0;
+  for (const Tensor& tokens : pictures) {
+    std::copy_n(tokens.f32(), tokens.elements(), result.slice(1, place, tokens.dim(1)).f32());
+    place += tokens.dim(1);
+  }
+  return result;
+}
+
 }  // namespace
 
 LatentStatistics latent_statistics(const Autoencoder& autoencoder) {
@@ -37,25 +51,31 @@ LatentStatistics latent_statistics(const Autoencoder& autoencoder) {
 }
 
 ReferenceTokens encode_references(const StageContext& ctx) {
+  std::vector<const Image*> pictures;
+  const std::optional<InpaintPlan>& inpaint = ctx.call.inpaint;
+  const std::optional<FloatArray> latents =
+      inpaint ? ctx.call.request.inpaint->image_latents : std::nullopt;
+  if (inpaint && !latents) pictures.push_back(&inpaint->picture);
+  for (const Image& picture : ctx.call.references)
+    pictures.push_back(&picture);
+
   ReferenceTokens result;
-  const std::vector<Image>& pictures = ctx.call.references;
-  if (pictures.empty()) return result;
-  const Autoencoder& autoencoder = ctx.parts.autoencoder(CoderSides::both, ctx.ops, ctx.monitor);
+  if (pictures.empty() && !latents) return result;
+  const CoderSides sides = pictures.empty() ? CoderSides::decoder : CoderSides::both;
+  const Autoencoder& autoencoder = ctx.parts.autoencoder(sides, ctx.ops, ctx.monitor);
   ctx.monitor.begin(Stage::encode_images, static_cast<std::int64_t>(pictures.size()));
-  std::int64_t count = 0;
-  for (const Image& picture : pictures) {
-    result.grids.push_back(grid_of(picture));
-    count += result.grids.back().tokens();
+  std::vector<Tensor> tokens;
+  if (latents) {
+    tokens.push_back(pack(to_tensor(*latents)));
+    latent_statistics(autoencoder).normalise(tokens.back());
+    result.grids.push_back(inpaint->grid);
   }
-  result.tokens = make_host_tensor({1, count, ctx.model.transformer.in_channels});
-  std::int64_t place = 0;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
-    const Tensor tokens = encode_picture(ctx, autoencoder, pictures[i]);
-    const Tensor target = result.tokens.slice(1, place, tokens.dim(1));
-    std::copy_n(tokens.f32(), tokens.elements(), target.f32());
-    place += tokens.dim(1);
+    tokens.push_back(encode_picture(ctx, autoencoder, *pictures[i]));
+    result.grids.push_back(grid_of(*pictures[i]));
     ctx.monitor.advance(static_cast<std::int64_t>(i) + 1);
   }
+  result.tokens = joined(tokens);
   return result;
 }
 
@@ -70,8 +90,9 @@ std::vector<Image> decode(const StageContext& ctx, const Tensor& latents) {
     std::copy_n(latents.slice(0, b, 1).f32(), tokens.elements(), tokens.f32());
     statistics.denormalise(tokens);
     const Tensor picture = autoencoder.decode(ctx.ops, unpatchify_tokens(tokens, ctx.call.grid));
-    pictures.push_back(
-        from_model_tensor({picture.f32(), static_cast<std::size_t>(picture.elements())}, size));
+    Image painted = from_model_tensor(values_of(picture), size);
+    pictures.push_back(ctx.call.inpaint ? finish_inpaint(*ctx.call.inpaint, std::move(painted))
+                                        : std::move(painted));
     ctx.monitor.advance(b + 1);
   }
   return pictures;

@@ -15,14 +15,16 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kParameters = "parameters";
 constexpr const char* kRecord = "flux2";
 
-std::string prompt_of(const Request& request, std::size_t index) {
-  if (request.prompt.empty()) return {};
-  return request.prompt[index / static_cast<std::size_t>(request.num_images_per_prompt)];
+// The text of `texts`, one a prompt, that picture `index` was made from.
+std::string text_of(const std::vector<std::string>& texts, const Request& request,
+                    std::size_t index) {
+  if (texts.empty()) return {};
+  return texts[index / static_cast<std::size_t>(request.num_images_per_prompt)];
 }
 
 // "Steps: 4, Sampler: Euler, ..." under the prompt, as A1111's tools write it.
 std::string parameters_of(const Request& request, const ModelInfo& model, std::size_t index) {
-  std::string text = prompt_of(request, index) + "\n";
+  std::string text = text_of(request.prompt, request, index) + "\n";
   text +=
       fmt::format("Steps: {}, Sampler: Euler, Schedule type: FLUX.2",
                   request.sigmas.empty() ? static_cast<std::size_t>(*request.num_inference_steps)
@@ -46,6 +48,9 @@ ImageText describe(const Result& result, const ModelInfo& model, std::size_t ind
   record["model"] = model.name;
   record["pipeline"] = model.pipeline_class;
   record["index"] = index;
+  if (!result.rewritten_prompts.empty()) {
+    record["rewritten_prompt"] = text_of(result.rewritten_prompts, request, index);
+  }
   record["request"] = Json::parse(request_to_json(request));
   return {{kParameters, parameters_of(request, model, index)},
           {kRecord, record.dump(-1, ' ', false, Json::error_handler_t::replace)},

@@ -39,6 +39,8 @@ std::string to_string(Stage stage) {
   switch (stage) {
     case Stage::load_text:
       return "load text encoder";
+    case Stage::upsample:
+      return "rewrite prompt";
     case Stage::encode_text:
       return "encode text";
     case Stage::load_transformer:

@@ -18,6 +18,17 @@ LoadProgress reporting_to(Monitor& monitor) {
   };
 }
 
+using Generation = DecoderUse::Generation;
+
+// Whether a model that was loaded for `loaded` can do what `wanted` asks for.
+bool covers(const DecoderUse& loaded, const DecoderUse& wanted) {
+  const auto last = [](const DecoderUse& use) {
+    return use.taps.empty() ? -1 : *std::max_element(use.taps.begin(), use.taps.end());
+  };
+  if (loaded.generation == Generation::yes) return true;
+  return wanted.generation == Generation::no && last(wanted) <= last(loaded);
+}
+
 }  // namespace
 
 Parts::Parts(const ModelFolder& model, Backend& backend, Residency residency)
@@ -49,21 +60,17 @@ const Tokenizer& Parts::tokenizer() {
   return *tokenizer_;
 }
 
-const LanguageModel& Parts::text_encoder(const std::vector<std::int64_t>& taps, Ops& ops,
-                                         Monitor& monitor) {
-  const auto last = [](const std::vector<std::int64_t>& layers) {
-    return layers.empty() ? -1 : *std::max_element(layers.begin(), layers.end());
-  };
-  if (text_encoder_ && last(taps) <= last(loaded_taps_)) return *text_encoder_;
+const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monitor& monitor) {
+  if (text_encoder_ && covers(text_encoder_use_, use)) return *text_encoder_;
   monitor.begin(Stage::load_text);
   text_encoder_.reset();
   const Checkpoint weights = model_.weights_of("text_encoder");
   make_room(weights, "the text encoder");
   const ConfigFile config = ConfigFile::read(model_.part("text_encoder") / "config.json");
-  auto encoder = make_language_model(config, {.taps = taps});
+  auto encoder = make_language_model(config, use);
   encoder->weights(weights).load(weights, ops, reporting_to(monitor));
   text_encoder_ = std::move(encoder);
-  loaded_taps_ = taps;
+  text_encoder_use_ = use;
   return *text_encoder_;
 }
 

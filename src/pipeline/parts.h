@@ -20,9 +20,8 @@ class Parts {
   Parts(const ModelFolder& model, Backend& backend, PipelineOptions::Residency residency);
 
   const Tokenizer& tokenizer();
-  /// @param taps  hidden states that will be asked for; decide how many layers are read
-  const LanguageModel& text_encoder(const std::vector<std::int64_t>& taps, Ops& ops,
-                                    Monitor& monitor);
+  /// @param use  decides how many layers are read; a model that can continue a text can also encode
+  const LanguageModel& text_encoder(const DecoderUse& use, Ops& ops, Monitor& monitor);
   const Transformer& transformer(Ops& ops, Monitor& monitor);
   const Autoencoder& autoencoder(CoderSides sides, Ops& ops, Monitor& monitor);
 
@@ -35,7 +34,7 @@ class Parts {
   Backend& backend_;
   PipelineOptions::Residency residency_;
   std::optional<Tokenizer> tokenizer_;
-  std::vector<std::int64_t> loaded_taps_;
+  DecoderUse text_encoder_use_;
   std::unique_ptr<LanguageModel> text_encoder_;
   std::optional<Transformer> transformer_;
   std::optional<Autoencoder> autoencoder_;

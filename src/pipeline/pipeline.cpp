@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/parallel.h"
+#include "flux2/version.h"
 #include "pipeline/arrays.h"
 #include "pipeline/backend.h"
 #include "pipeline/call.h"
@@ -47,7 +48,9 @@ class Pipeline::Impl {
     StoppableOps ops(*backend_.ops, monitor);
     const StageContext ctx = {folder_, call, parts_, ops, monitor};
 
-    const TextEmbeddings text = encode_text(ctx);
+    std::vector<std::string> rewritten = upsample_prompts(ctx);
+    const TextEmbeddings text =
+        encode_text(ctx, rewritten.empty() ? call.request.prompt : rewritten);
     const ReferenceTokens references = encode_references(ctx);
     Denoised denoised = denoise(ctx, {.text = text, .references = references, .options = options});
     Result result;
@@ -56,6 +59,7 @@ class Pipeline::Impl {
 
     result.latents = to_array(denoised.latents);
     result.prompt_embeds = to_array(text.prompts);
+    result.rewritten_prompts = std::move(rewritten);
     result.request = std::move(call.request);
     result.times = monitor.times();
     result.step_seconds = std::move(denoised.step_seconds);

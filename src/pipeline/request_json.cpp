@@ -35,6 +35,22 @@ void put_array(Json& json, const char* key, const std::optional<FloatArray>& arr
   if (array) json[key] = array->file;
 }
 
+Json recorded(const Image& image) {
+  return {{"file", image.file}, {"crc32", checksum(image)}};
+}
+
+Json recorded(const Inpaint& inpaint) {
+  Json json = Json::object();
+  if (!inpaint.image.pixels.empty()) json["image"] = recorded(inpaint.image);
+  put_array(json, "image_latents", inpaint.image_latents);
+  if (inpaint.mask_image) json["mask_image"] = recorded(*inpaint.mask_image);
+  put(json, "strength", inpaint.strength);
+  put(json, "padding_mask_crop", inpaint.padding_mask_crop);
+  json["keep_unmasked"] = inpaint.keep_unmasked;
+  if (const auto& m = inpaint.outpaint) json["outpaint"] = {m->left, m->top, m->right, m->bottom};
+  return json;
+}
+
 template <typename T>
 inline constexpr bool kIsVector = false;
 template <typename T>
@@ -45,6 +61,8 @@ template <typename T>
 bool holds(const Json& json) {
   if constexpr (kIsVector<T>) {
     return json.is_array() && std::all_of(json.begin(), json.end(), holds<typename T::value_type>);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return json.is_boolean();
   } else if constexpr (std::is_unsigned_v<T>) {
     return json.is_number_unsigned();
   } else if constexpr (std::is_integral_v<T>) {
@@ -94,14 +112,37 @@ class Reader {
   void get_images(const char* key, std::vector<Image>& images) {
     const Json* found = find(key);
     if (found == nullptr) return;
-    for (const Json& entry : *found) {
-      if (!entry.is_object()) fail(fmt::format("\"{}\" must list objects", key));
-      images.push_back(load_image(file_of(entry.value("file", Json()), key)));
-      if (entry.value("crc32", Json()) != Json(checksum(images.back()))) {
-        throw Error(ErrorCode::bad_file, "this picture has changed since", images.back().file,
-                    "restore it, or give the references by hand");
-      }
-    }
+    for (const Json& entry : *found)
+      images.push_back(image_of(entry, key));
+  }
+
+  void get_image(const char* key, std::optional<Image>& image) {
+    if (const Json* found = find(key)) image = image_of(*found, key);
+  }
+
+  void get_margins(const char* key, std::optional<Margins>& margins) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    const auto sides = convert<std::vector<int>>(*found, key);
+    if (sides.size() != 4) fail(fmt::format("\"{}\" must list four sides", key));
+    margins = {.left = sides[0], .top = sides[1], .right = sides[2], .bottom = sides[3]};
+  }
+
+  void get_inpaint(const char* key, std::optional<Inpaint>& inpaint) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    Reader reader(*found, name_);
+    std::optional<Image> image;
+    inpaint.emplace();
+    reader.get_image("image", image);
+    if (image) inpaint->image = std::move(*image);
+    reader.get_array("image_latents", "image_latents", inpaint->image_latents);
+    reader.get_image("mask_image", inpaint->mask_image);
+    reader.get("strength", inpaint->strength);
+    reader.get("padding_mask_crop", inpaint->padding_mask_crop);
+    reader.get("keep_unmasked", inpaint->keep_unmasked);
+    reader.get_margins("outpaint", inpaint->outpaint);
+    reader.check_all_known();
   }
 
   void check_all_known() const {
@@ -129,6 +170,17 @@ class Reader {
     return value.get<T>();
   }
 
+  // A picture from its file, as it was when the request was recorded.
+  Image image_of(const Json& entry, const char* key) const {
+    if (!entry.is_object()) fail(fmt::format("\"{}\" must list objects", key));
+    Image image = load_image(file_of(entry.value("file", Json()), key));
+    if (entry.value("crc32", Json()) != Json(checksum(image))) {
+      throw Error(ErrorCode::bad_file, "this picture has changed since", image.file,
+                  "restore it, or give the picture by hand");
+    }
+    return image;
+  }
+
   std::string file_of(const Json& value, const char* key) const {
     if (!value.is_string() || value.get<std::string>().empty()) {
       fail(fmt::format("has a \"{}\" that was given in memory and is not in any file", key));
@@ -146,9 +198,9 @@ class Reader {
 std::string request_to_json(const Request& r) {
   Json json;
   put(json, "prompt", r.prompt);
-  for (const Image& image : r.image) {
-    json["image"].push_back({{"file", image.file}, {"crc32", checksum(image)}});
-  }
+  for (const Image& image : r.image)
+    json["image"].push_back(recorded(image));
+  if (r.inpaint) json["inpaint"] = recorded(*r.inpaint);
   put(json, "height", r.height);
   put(json, "width", r.width);
   put(json, "num_inference_steps", r.num_inference_steps);
@@ -161,9 +213,11 @@ std::string request_to_json(const Request& r) {
   if (r.noise == Noise::torch_cuda) json["cuda_card"] = r.cuda_card;
   put_array(json, "latents", r.latents);
   put_array(json, "prompt_embeds", r.prompt_embeds);
+  put(json, "negative_prompt", r.negative_prompt);
   put_array(json, "negative_prompt_embeds", r.negative_prompt_embeds);
   put(json, "max_sequence_length", r.max_sequence_length);
   put(json, "text_encoder_out_layers", r.text_encoder_out_layers);
+  put(json, "caption_upsample_temperature", r.caption_upsample_temperature);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -176,6 +230,7 @@ Request request_from_json(const std::string& text, const std::string& name) {
   Reader reader(json, name);
   reader.get("prompt", r.prompt);
   reader.get_images("image", r.image);
+  reader.get_inpaint("inpaint", r.inpaint);
   reader.get("height", r.height);
   reader.get("width", r.width);
   reader.get("num_inference_steps", r.num_inference_steps);
@@ -188,9 +243,11 @@ Request request_from_json(const std::string& text, const std::string& name) {
   reader.get("cuda_card", r.cuda_card);
   reader.get_array("latents", "latents", r.latents);
   reader.get_array("prompt_embeds", "prompt_embeds", r.prompt_embeds);
+  reader.get("negative_prompt", r.negative_prompt);
   reader.get_array("negative_prompt_embeds", "negative_prompt_embeds", r.negative_prompt_embeds);
   reader.get("max_sequence_length", r.max_sequence_length);
   reader.get("text_encoder_out_layers", r.text_encoder_out_layers);
+  reader.get("caption_upsample_temperature", r.caption_upsample_temperature);
   reader.check_all_known();
   return r;
 }

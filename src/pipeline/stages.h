@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "diffusion/latents.h"
@@ -24,10 +25,16 @@ struct TextEmbeddings {
   Tensor negative;  ///< [1 or prompts, L', W]; undefined without classifier-free guidance
 };
 
-/// Prompt embeddings: given ones as they are, others by tokenizer and text encoder.
-TextEmbeddings encode_text(const StageContext& ctx);
+/// Rewrites the prompts of a call with its language model, where that is asked for.
+/// @return as many texts as prompts; empty if it is not asked for
+/// @throws Error invalid_request: a conversation that is too long, pictures that do not fit into it
+std::vector<std::string> upsample_prompts(const StageContext& ctx);
 
-/// Reference pictures as tokens.
+/// Prompt embeddings: given ones as they are, others by tokenizer and text encoder.
+/// @param prompts  the texts; not used where embeddings are given
+TextEmbeddings encode_text(const StageContext& ctx, const std::vector<std::string>& prompts);
+
+/// Reference pictures as tokens; the picture that is painted over is the first of them.
 struct ReferenceTokens {
   Tensor tokens;                 ///< host [1, R, 128], normalised; undefined without references
   std::vector<TokenGrid> grids;  ///< of each picture
@@ -50,7 +57,7 @@ struct Denoised {
 /// @throws Error internal: the model gave NaN or infinity
 Denoised denoise(const StageContext& ctx, DenoiseInputs inputs);
 
-/// Latents to pictures.
+/// Latents to pictures, put back into what was painted over.
 std::vector<Image> decode(const StageContext& ctx, const Tensor& latents);
 
 /// The statistics that latent tokens are normalised with.

@@ -9,7 +9,7 @@
 namespace flux2 {
 namespace {
 
-// klein base is guided away from the empty prompt.
+// Diffusers guides klein base away from the empty prompt.
 constexpr const char* kNegativePrompt = "";
 
 TokenBatch tokenize(const StageContext& ctx, const std::vector<std::string>& prompts) {
@@ -26,29 +26,38 @@ TokenBatch tokenize(const StageContext& ctx, const std::vector<std::string>& pro
   return batch;
 }
 
+std::vector<std::string> negative_prompts(const Request& request) {
+  if (request.negative_prompt.empty()) return {kNegativePrompt};
+  return request.negative_prompt;
+}
+
 }  // namespace
 
-TextEmbeddings encode_text(const StageContext& ctx) {
+TextEmbeddings encode_text(const StageContext& ctx, const std::vector<std::string>& prompts) {
   const Request& request = ctx.call.request;
   TextEmbeddings text;
-  std::vector<std::string> prompts;
+  std::vector<std::string> texts;
   if (request.prompt_embeds) {
     text.prompts = to_tensor(*request.prompt_embeds);
   } else {
-    prompts = request.prompt;
+    texts = prompts;
   }
+  const auto given = static_cast<std::int64_t>(texts.size());
   const bool negative = ctx.call.classifier_free;
   if (negative && request.negative_prompt_embeds) {
     text.negative = to_tensor(*request.negative_prompt_embeds);
   }
   const bool encode_negative = negative && !text.negative.defined();
-  if (encode_negative) prompts.emplace_back(kNegativePrompt);
-  if (prompts.empty()) return text;
+  if (encode_negative) {
+    const std::vector<std::string> unwanted = negative_prompts(request);
+    texts.insert(texts.end(), unwanted.begin(), unwanted.end());
+  }
+  if (texts.empty()) return text;
 
-  const TokenBatch batch = tokenize(ctx, prompts);
+  const TokenBatch batch = tokenize(ctx, texts);
   const std::vector<std::int64_t> taps(request.text_encoder_out_layers.begin(),
                                        request.text_encoder_out_layers.end());
-  const LanguageModel& encoder = ctx.parts.text_encoder(taps, ctx.ops, ctx.monitor);
+  const LanguageModel& encoder = ctx.parts.text_encoder({.taps = taps}, ctx.ops, ctx.monitor);
   const std::int64_t width =
       encoder.decoder().config().block.width * static_cast<std::int64_t>(taps.size());
   if (width != ctx.model.transformer.text_dim) {
@@ -62,9 +71,8 @@ TextEmbeddings encode_text(const StageContext& ctx) {
   const Tensor states = ctx.ops.download(encoder.decoder().hidden_states(
       ctx.ops, batch, taps,
       [&](std::int64_t done, std::int64_t total) { ctx.monitor.advance(done, total); }));
-  const auto given = static_cast<std::int64_t>(request.prompt.size());
   if (given > 0) text.prompts = states.slice(0, 0, given);
-  if (encode_negative) text.negative = states.slice(0, given, 1);
+  if (encode_negative) text.negative = states.slice(0, given, states.dim(0) - given);
   return text;
 }
 

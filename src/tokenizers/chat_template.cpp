@@ -158,6 +158,11 @@ std::string dev_upsampling_chat(std::string_view prompt, std::span<const ImageGr
   return system_turn(kSystemMessageUpsamplingI2I) + user_turn(pictures) + request;
 }
 
+std::string klein_upsampling_chat(std::string_view prompt) {
+  return fmt::format("<|im_start|>system\n{}<|im_end|>\n{}", kSystemMessageUpsamplingT2I,
+                     klein_chat(prompt));
+}
+
 TokenizedPrompt encode_prompt(const Tokenizer& tokenizer, PromptFamily family,
                               std::string_view prompt, std::size_t max_length) {
   const std::string chat = family == PromptFamily::klein ? klein_chat(prompt) : dev_chat(prompt);

@@ -45,6 +45,10 @@ struct ImageGrid {
 /// @throws Error invalid_request: a picture without rows or columns, or too large
 std::string dev_upsampling_chat(std::string_view prompt, std::span<const ImageGrid> images);
 
+/// The same for Qwen3, which sees no pictures: [dev]'s system message for texts and one user turn,
+/// with no thinking. FLUX.2's own code rewrites prompts with [dev] alone.
+std::string klein_upsampling_chat(std::string_view prompt);
+
 /// What Diffusers hands to the text encoder: the family's template, cut to `max_length` tokens (the
 /// first ones stay, so a template's end may be lost) and padded to it. Sides and padding token are
 /// those of the checkpoint's tokenizer_config.json; where it is silent, the family's.
