@@ -42,6 +42,10 @@ std::string read_prompt(const std::string& file) {
     }
     text = read_all(in, file);
   }
+  if (text.find('\0') != std::string::npos) {
+    throw Error(ErrorCode::bad_file, "holds a zero byte, which no prompt has", file,
+                "give a text file in UTF-8");
+  }
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
   return text;

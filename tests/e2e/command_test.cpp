@@ -180,6 +180,8 @@ TEST_F(Command, PromptsComeFromFilesAndStandardInput) {
   EXPECT_EQ(read_file(out_ / "a.png"), direct);
   EXPECT_EQ(read_file(out_ / "b.png"), direct);
   EXPECT_EQ(from("/dev/zero", "d.png").status, 3);
+  write_text(out_ / "zero.txt", std::string("a\0b", 3));
+  EXPECT_EQ(from(out_ / "zero.txt", "d.png").status, 3);
   EXPECT_EQ(from(out_.path().string(), "d.png").status, 3);
   EXPECT_EQ(from(out_ / "missing.txt", "d.png").status, 3);
 }

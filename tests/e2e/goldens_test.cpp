@@ -106,7 +106,9 @@ void GoldenCase::expect_float32_results() const {
   const FloatArray expected = golden(GetParam(), "final_latents");
   const FloatArray made = latents();
   ASSERT_EQ(made.shape, expected.shape);
-  EXPECT_LE(relative_distance(made.values, 1, expected.values), kLatentsTolerance);
+  const double distance = relative_distance(made.values, 1, expected.values);
+  EXPECT_LE(distance, kLatentsTolerance);
+  fmt::print("{}: latents {:.1e} of {:.1e}\n", GetParam(), distance, kLatentsTolerance);
 
   const std::vector<std::string> pictures = case_["expected"]["png"];
   for (std::size_t i = 0; i < pictures.size(); ++i) {
