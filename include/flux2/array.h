@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
-namespace flux2 {
+#include "flux2/export.h"
+
+namespace FLUX2_API flux2 {
 
 /// A dense array of floats, row-major: latents, embeddings.
 struct FloatArray {
-  std::vector<std::int64_t> shape;
-  std::vector<float> values;  ///< as many as the product of `shape`
-  std::string file;           ///< where it was read from, for messages; empty if it was not
+  std::vector<std::int64_t> shape;  ///< outermost dimension first
+  std::vector<float> values;        ///< as many as the product of `shape`
+  std::string file;                 ///< where it was read from, for messages; empty if it was not
 };
 
 /// The tensor `name` of a safetensors file, widened to float.

@@ -3,7 +3,9 @@
 #include <exception>
 #include <string>
 
-namespace flux2 {
+#include "flux2/export.h"
+
+namespace FLUX2_API flux2 {
 
 /// What kind of thing went wrong. The command line turns it into its exit status.
 enum class ErrorCode {
@@ -26,10 +28,15 @@ class Error : public std::exception {
   /// @param hint     what the caller can do; may be empty
   Error(ErrorCode code, std::string message, std::string where = {}, std::string hint = {});
 
+  /// The one line, for people.
   const char* what() const noexcept override { return line_.c_str(); }
+  /// What kind of failure it is.
   ErrorCode code() const noexcept { return code_; }
+  /// What is wrong.
   const std::string& message() const noexcept { return message_; }
+  /// File, tensor or argument it is about; may be empty.
   const std::string& where() const noexcept { return where_; }
+  /// What the caller can do; may be empty.
   const std::string& hint() const noexcept { return hint_; }
 
  private:

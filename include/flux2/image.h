@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace flux2 {
+#include "flux2/export.h"
+
+namespace FLUX2_API flux2 {
 
 /// How an Image stores a pixel. The modes are Pillow's, because what a reference image becomes
 /// (resampling, dropping alpha, palettes) depends on the mode that it was stored in.
@@ -26,10 +28,10 @@ int bytes_per_pixel(PixelFormat format);
 
 /// A picture in memory: rows from top to bottom, pixels from left to right, no padding.
 struct Image {
-  int width = 0;   ///< pixels
-  int height = 0;  ///< pixels
-  PixelFormat format = PixelFormat::rgb;
-  std::vector<std::uint8_t> pixels;   ///< width * height * bytes_per_pixel(format) bytes
+  int width = 0;                          ///< pixels
+  int height = 0;                         ///< pixels
+  PixelFormat format = PixelFormat::rgb;  ///< of `pixels`
+  std::vector<std::uint8_t> pixels;       ///< width * height * bytes_per_pixel(format) bytes
   std::vector<std::uint8_t> palette;  ///< only for `palette`: RGB, 3 bytes an entry, at most 256
   std::string file;  ///< where it was read from, for messages and metadata; empty if it was not
 };
@@ -52,8 +54,8 @@ enum class Orientation {
 /// How to read a picture. The defaults suit a person's files; `keep` and `ignore` together give
 /// exactly what Pillow hands to a Diffusers pipeline.
 struct ImageLoadOptions {
-  Gray16 gray16 = Gray16::scale;
-  Orientation orientation = Orientation::apply;
+  Gray16 gray16 = Gray16::scale;                 ///< 16-bit gray
+  Orientation orientation = Orientation::apply;  ///< of camera pictures
 };
 
 /// Reads a PNG, JPEG or WebP file; the content decides, not the name.
@@ -78,8 +80,10 @@ ImageText load_image_text(const std::filesystem::path& path);
 /// temporary name in the same folder, then renamed, so that no half-written file is ever seen.
 ///
 /// PNG keeps every format; JPEG and WebP get palettes resolved and 16-bit gray scaled.
-/// @param text  UTF-8, written as PNG text chunks; JPEG and WebP carry only "parameters", as the
-///              EXIF user comment (JPEG: at most 32 000 UTF-16 units)
+/// @param image  in any format
+/// @param path   of the new file; one that exists is replaced
+/// @param text   UTF-8, written as PNG text chunks; JPEG and WebP carry only "parameters", as the
+///               EXIF user comment (JPEG: at most 32 000 UTF-16 units)
 /// @throws Error bad_file: folder missing or full; invalid_request: unknown ending, 0-pixel or
 ///               inconsistent image, alpha in a JPEG, a side too long for the format, text that is
 ///               not UTF-8, a keyword that PNG does not allow

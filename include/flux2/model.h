@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace flux2 {
+#include "flux2/export.h"
+
+namespace FLUX2_API flux2 {
 
 /// The members of the FLUX.2 family, told apart by model_index.json.
 enum class Family {
@@ -21,31 +23,31 @@ std::string to_string(Family family);
 
 /// What a request takes where it says nothing.
 struct ModelDefaults {
-  int width = 1024;   ///< pixels
-  int height = 1024;  ///< pixels
-  int num_inference_steps = 50;
-  double guidance_scale = 4.0;
+  int width = 1024;               ///< pixels
+  int height = 1024;              ///< pixels
+  int num_inference_steps = 50;   ///< evaluations of the transformer (twice with true guidance)
+  double guidance_scale = 4.0;    ///< 1 or less: no true guidance
   int max_sequence_length = 512;  ///< text tokens
 };
 
 /// One part of a model on disk.
 struct ModelPart {
-  std::string name;        ///< "transformer", "text_encoder", "vae", ...
-  std::string class_name;  ///< "Flux2Transformer2DModel", ...
-  std::int64_t tensors = 0;
-  std::int64_t parameters = 0;
-  std::int64_t bytes = 0;
+  std::string name;                 ///< "transformer", "text_encoder", "vae", ...
+  std::string class_name;           ///< "Flux2Transformer2DModel", ...
+  std::int64_t tensors = 0;         ///< in all its files
+  std::int64_t parameters = 0;      ///< elements of these tensors
+  std::int64_t bytes = 0;           ///< as stored
   std::vector<std::string> dtypes;  ///< stored types, most bytes first: "BF16", "F32"
 };
 
 /// What a model folder holds and what it was taken for.
 struct ModelInfo {
-  std::string name;  ///< flux2.json's name, else the folder's
-  std::filesystem::path path;
-  Family family = Family::klein;
-  std::string pipeline_class;  ///< "Flux2KleinPipeline", ...
-  ModelDefaults defaults;
-  std::vector<ModelPart> parts;
+  std::string name;               ///< flux2.json's name, else the folder's
+  std::filesystem::path path;     ///< the folder
+  Family family = Family::klein;  ///< decides template, guidance and tapped layers
+  std::string pipeline_class;     ///< "Flux2KleinPipeline", ...
+  ModelDefaults defaults;         ///< flux2.json's, else the pipeline class's
+  std::vector<ModelPart> parts;   ///< text encoder, transformer, VAE
 };
 
 /// The folder that MODEL of the command line means: a path as it is, or "nano", the model that

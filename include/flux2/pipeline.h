@@ -221,7 +221,9 @@ class Pipeline {
 
 /// The text that a picture carries: "parameters" in the style other tools read, and "flux2", a
 /// JSON that rebuilds the request.
-/// @param index  which of result.images
+/// @param result  what a call made
+/// @param model   that made it
+/// @param index   which of result.images
 ImageText describe(const Result& result, const ModelInfo& model, std::size_t index);
 
 /// What `describe` wrote into a picture.
@@ -231,6 +233,7 @@ struct RecordedRequest {
 };
 
 /// Rebuilds the request from a picture's text.
+/// @param text  what `load_image_text` read
 /// @param name  of the picture, for errors
 /// @throws Error bad_file: no "flux2" text, damaged, or a reference file is gone or has changed
 RecordedRequest recorded_request(const ImageText& text, const std::string& name);

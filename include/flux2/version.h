@@ -1,6 +1,8 @@
 #pragma once
 
-namespace flux2 {
+#include "flux2/export.h"
+
+namespace FLUX2_API flux2 {
 
 /// "MAJOR.MINOR.PATCH" of the library that runs.
 const char* version();
