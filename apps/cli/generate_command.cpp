@@ -86,6 +86,9 @@ void run_generate(const GenerateOptions& options) {
   const Result result = draw(pipeline, built.request, options, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
 
+  for (const std::string& prompt : result.rewritten_prompts)
+    spdlog::info("prompt: {}", one_line(prompt));
+
   Run run = {.pipeline = pipeline,
              .result = result,
              .files = std::move(files),

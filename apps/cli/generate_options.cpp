@@ -14,6 +14,7 @@ constexpr int kMostSteps = 10000;
 constexpr int kMostPictures = 1024;
 constexpr int kMostThreads = 1024;
 constexpr double kMostGuidance = 1e6;
+constexpr double kHottest = 100;
 
 constexpr const char* kExamples = R"(
 Examples:
@@ -22,6 +23,8 @@ Examples:
   flux2 generate -p "a red square" --num-images 4 -o "square-%d.png"
   flux2 generate -p "a red square" -p "a blue star" --seed 1 --seed 2 -o "{seed}.png"
   flux2 generate -m FLUX.2-dev -p "the same, at night" --image day.jpg -o night.png
+  flux2 generate -p "a red hat" --inpaint cat.png --mask head.png --keep-unmasked -o hat.png
+  flux2 generate -p "a garden" --inpaint cat.png --outpaint 128,0,128,0 --keep-unmasked -o wide.png
   flux2 generate --from cat.png --seed 43 -o other-cat.png
 
 Several pictures: %d (or %03d) in FILE becomes a picture's number from 0, {seed} its seed;
@@ -39,6 +42,14 @@ void add_subject(CLI::App& app, GenerateOptions& o) {
       ->group(group);
   add_texts(app, "--image", o.images, "FILE",
             "reference picture (PNG, JPEG, WebP); repeat for several, in order")
+      ->group(group);
+  add_texts(app, "--negative-prompt", o.negative_prompts, "TEXT",
+            "what to lead away from, for models with true guidance; once, or once a prompt")
+      ->group(group);
+  add_number<double>(app, "--caption-upsample-temperature", o.caption_upsample_temperature,
+                     {0.0, kHottest},
+                     "let the text encoder rewrite the prompts first; 0.15 is recommended, 0 takes "
+                     "the likeliest words")
       ->group(group);
   add_text(app, "--from", o.from, "FILE.png",
            "start from the request that a picture carries; other options replace parts of it")
@@ -146,6 +157,7 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
   CLI::App* app = program.add_subcommand("generate", "Draw pictures from a prompt and references");
   app->set_help_flag("-h,--help", "Print this and exit");
   add_subject(*app, options);
+  add_inpaint(*app, options.inpaint);
   add_sampling(*app, options);
   add_output(*app, options);
   add_machine(*app, options);
@@ -154,7 +166,7 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
 }
 
 std::string option_of_argument(const std::string& argument) {
-  constexpr std::array<std::pair<const char*, const char*>, 16> kOptions = {{
+  constexpr std::array<std::pair<const char*, const char*>, 24> kOptions = {{
       {"prompt", "--prompt"},
       {"image", "--image"},
       {"width", "--width"},
@@ -171,6 +183,14 @@ std::string option_of_argument(const std::string& argument) {
       {"max_sequence_length", "--max-sequence-length"},
       {"text_encoder_out_layers", "--text-encoder-out-layers"},
       {"device", "--device"},
+      {"inpaint", "--inpaint"},
+      {"mask", "--mask"},
+      {"strength", "--strength"},
+      {"padding_mask_crop", "--padding-mask-crop"},
+      {"keep_unmasked", "--keep-unmasked"},
+      {"outpaint", "--outpaint"},
+      {"negative_prompt", "--negative-prompt"},
+      {"caption_upsample_temperature", "--caption-upsample-temperature"},
   }};
   for (const auto& [name, option] : kOptions) {
     if (argument == name) return option;

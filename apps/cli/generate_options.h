@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flux2/pipeline.h"
+#include "inpaint_options.h"
 #include "log.h"
 #include "progress.h"
 
@@ -18,6 +19,9 @@ struct GenerateOptions {
   std::vector<std::string> prompts;
   std::vector<std::string> prompt_files;  ///< each holds one prompt; "-" is standard input
   std::vector<std::string> images;
+  InpaintOptions inpaint;
+  std::vector<std::string> negative_prompts;
+  std::optional<double> caption_upsample_temperature;
   std::optional<std::string> from;  ///< a picture whose recorded request is the starting point
   std::optional<int> width;
   std::optional<int> height;

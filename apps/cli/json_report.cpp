@@ -50,6 +50,9 @@ std::string run_report(const Run& run) {
   }
   json["step_seconds"] = run.result.step_seconds;
   json["peak_memory_bytes"] = run.result.peak_memory_bytes;
+  if (!run.result.rewritten_prompts.empty()) {
+    json["rewritten_prompts"] = run.result.rewritten_prompts;
+  }
   json["warnings"] = run.warnings;
   if (run.latents_file) json["latents_file"] = *run.latents_file;
   if (run.prompt_embeds_file) json["prompt_embeds_file"] = *run.prompt_embeds_file;

@@ -43,9 +43,16 @@ bool counts_steps(Stage stage) {
   return stage == Stage::denoise;
 }
 
+// How many words a text will have is not known: only how many there are.
+std::string counted_tokens(const Progress& p) {
+  const double rate = p.seconds > 0 ? static_cast<double>(p.done) / p.seconds : 0;
+  return fmt::format("{} tokens, {:.1f}/s", p.done, rate);
+}
+
 // Loading counts tensors, which nobody wants to read: a percentage will do.
 std::string counted(const Progress& p) {
   if (p.total <= 0) return {};
+  if (p.stage == Stage::upsample) return counted_tokens(p);
   if (counts_steps(p.stage)) {
     std::string text = fmt::format("{}/{}", p.done, p.total);
     if (p.done == 0) return text;

@@ -78,10 +78,16 @@ void replace_text(Request& request, const GenerateOptions& options) {
   if (options.prompt_embeds) {
     request.prompt_embeds = load_array(*options.prompt_embeds, "prompt_embeds");
   }
+  if (!options.negative_prompts.empty()) {
+    request.negative_prompt = options.negative_prompts;
+    request.negative_prompt_embeds.reset();
+  }
   if (options.negative_prompt_embeds) {
+    if (options.negative_prompts.empty()) request.negative_prompt.clear();
     request.negative_prompt_embeds =
         load_array(*options.negative_prompt_embeds, "negative_prompt_embeds");
   }
+  replace(request.caption_upsample_temperature, options.caption_upsample_temperature);
   replace(request.max_sequence_length, options.max_sequence_length);
   replace(request.text_encoder_out_layers, options.text_encoder_out_layers);
 }
@@ -152,6 +158,7 @@ BuiltRequest build_request(const GenerateOptions& options) {
   built.model = model_of(options, recorded_model);
   replace_text(built.request, options);
   replace_images(built.request, options);
+  replace_inpaint(built.request, options.inpaint);
   replace_sampling(built.request, options);
   if (built.request.prompt.empty() && !built.request.prompt_embeds) {
     throw Error(ErrorCode::invalid_request, "there is nothing to draw", "--prompt",

@@ -143,10 +143,6 @@ void GoldenCase::expect_bfloat16_results() const {
 }
 
 TEST_P(GoldenCase, IsWhatDiffusersMade) {
-  const std::vector<std::string> command = case_["command"];
-  if (std::find(command.begin(), command.end(), "--inpaint") != command.end()) {
-    GTEST_SKIP() << GetParam() << ": `flux2 generate` has no inpainting";
-  }
   const Finished finished = run();
   const bool bf16 = case_["dtype"] == "bfloat16";
   if (bf16 && finished.status == 2 &&
