@@ -61,16 +61,35 @@ function(flux2_layer NAME)
 endfunction()
 
 include(GoogleTest)
+
+# Test code is compiled once and run once: most of a build would otherwise go into optimising it and
+# into reading the same headers again.
+function(flux2_test_options TARGET)
+  target_compile_options(${TARGET} PRIVATE $<$<CONFIG:Release>:-O1>)
+  # Programs and the library that carries the headers have to agree on this.
+  set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_definitions(${TARGET} PRIVATE
+    FLUX2_SOURCE_DIR="${PROJECT_SOURCE_DIR}" FLUX2_BINARY_DIR="${PROJECT_BINARY_DIR}")
+endfunction()
+
 function(flux2_test NAME)
   cmake_parse_arguments(ARG "" "TIMEOUT;LABEL" "SOURCES;DEPENDS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
+  if(NOT TARGET flux2_test_headers)
+    file(WRITE ${PROJECT_BINARY_DIR}/test_headers.cpp "// Carries the precompiled headers.\n")
+    add_library(flux2_test_headers OBJECT ${PROJECT_BINARY_DIR}/test_headers.cpp)
+    target_link_libraries(flux2_test_headers PRIVATE flux2_options GTest::gtest)
+    flux2_test_options(flux2_test_headers)
+    target_precompile_headers(flux2_test_headers PRIVATE
+      <gtest/gtest.h> <algorithm> <filesystem> <functional> <map> <memory> <string> <vector>)
+  endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE flux2_static flux2_options GTest::gtest GTest::gtest_main
                                         ${ARG_DEPENDS})
-  target_compile_definitions(${NAME} PRIVATE
-    FLUX2_SOURCE_DIR="${PROJECT_SOURCE_DIR}" FLUX2_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  flux2_test_options(${NAME})
+  target_precompile_headers(${NAME} REUSE_FROM flux2_test_headers)
   gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 120
                        PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABEL}")
 endfunction()
