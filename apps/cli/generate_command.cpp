@@ -62,6 +62,12 @@ void log_run(const Run& run) {
                 static_cast<double>(run.result.peak_memory_bytes) / kMebibyte);
 }
 
+// The program makes one call and ends: a part that has done its work only takes memory.
+PipelineOptions for_one_call(PipelineOptions options) {
+  options.residency = PipelineOptions::Residency::release;
+  return options;
+}
+
 void log_model(const Pipeline& pipeline) {
   const ModelInfo& model = pipeline.info();
   spdlog::debug("model {} ({}) in {}", model.name, to_string(model.family),
@@ -81,7 +87,7 @@ void run_generate(const GenerateOptions& options) {
 
   const StopOnSignal signals;
   const Clock::time_point begun = Clock::now();
-  const Pipeline pipeline = Pipeline::load(built.model, options.pipeline);
+  const Pipeline pipeline = Pipeline::load(built.model, for_one_call(options.pipeline));
   log_model(pipeline);
   const Result result = draw(pipeline, built.request, options, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
