@@ -1,0 +1,27 @@
+# The example with nothing but a compiler and pkg-config.
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(FOLDER ${WORK}/pkg_config-static-${STATIC})
+file(REMOVE_RECURSE ${FOLDER})
+file(MAKE_DIRECTORY ${FOLDER})
+set(ENV{PKG_CONFIG_PATH} ${PREFIX}/${LIBDIR}/pkgconfig)
+
+run(${PKG_CONFIG} --modversion flux2)
+if(NOT OUTPUT STREQUAL VERSION)
+  message(FATAL_ERROR "pkg-config says ${OUTPUT}, the project is ${VERSION}")
+endif()
+run(${PKG_CONFIG} --variable=modelsdir flux2)
+if(NOT EXISTS ${OUTPUT}/nano/model_index.json)
+  message(FATAL_ERROR "modelsdir is ${OUTPUT}, where nano is not")
+endif()
+
+if(STATIC)
+  run(${PKG_CONFIG} --cflags --libs --static flux2)
+  # The archive by name, as the linker would take the shared library that lies beside it.
+  string(REPLACE "-lflux2" "-l:libflux2.a" OUTPUT "${OUTPUT}")
+else()
+  run(${PKG_CONFIG} --cflags --libs flux2)
+endif()
+separate_arguments(FLAGS UNIX_COMMAND "${OUTPUT}")
+run(${COMPILER} -std=c++20 ${SOURCE}/examples/cpp/main.cpp -o ${FOLDER}/draw ${FLAGS})
+set(ENV{LD_LIBRARY_PATH} ${PREFIX}/${LIBDIR})
+check_drawing(${FOLDER}/draw ${FOLDER})
