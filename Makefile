@@ -1,5 +1,5 @@
 # The commands of the README. Everything else is CMake: see CMakePresets.json.
-.PHONY: picture build test bench format tidy sanitize install clean
+.PHONY: picture build test bench docs format tidy sanitize install clean
 
 PROMPT ?= a red circle on a white background
 BUILD := build/release
@@ -29,6 +29,9 @@ sanitize:
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && \
 	  ctest --preset $$preset || exit 1; \
 	done
+
+docs: build
+	cmake --build $(BUILD) --target docs
 
 install: build
 	cmake --install $(BUILD)
