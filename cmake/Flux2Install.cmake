@@ -30,7 +30,10 @@ install(FILES ${PROJECT_BINARY_DIR}/flux2Config.cmake
         DESTINATION ${FLUX2_PACKAGE_DIR})
 
 set(FLUX2_PC_PRIVATE_REQUIRES "libpng libjpeg libwebp libpcre2-8 icu-uc zlib fmt")
-set(FLUX2_PC_PRIVATE_LIBS "-ldnnl -lgomp -lpthread -lstdc++ -lm")
+# gomp or omp, by the compiler, and pthread.
+list(TRANSFORM OpenMP_CXX_LIB_NAMES REPLACE "^(lib)?" "-l" OUTPUT_VARIABLE OPENMP_LIBS)
+list(JOIN OPENMP_LIBS " " OPENMP_LIBS)
+set(FLUX2_PC_PRIVATE_LIBS "-ldnnl ${OPENMP_LIBS} -lstdc++ -lm")
 if(BUILD_SHARED_LIBS)
   set(FLUX2_PC_REQUIRES "")
   set(FLUX2_PC_LIBS "")

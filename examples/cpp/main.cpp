@@ -9,10 +9,10 @@ namespace {
 
 // Called often from generate: one line for all of a stage, written over itself.
 void show_progress(const flux2::Progress& progress) {
-  const bool finished = progress.total > 0 && progress.done == progress.total;
-  std::fprintf(stderr, "\r%-16s %3lld of %-12lld%s", flux2::to_string(progress.stage).c_str(),
-               static_cast<long long>(progress.done), static_cast<long long>(progress.total),
-               finished ? "\n" : "");
+  if (progress.total == 0) return;
+  const bool finished = progress.done == progress.total;
+  std::fprintf(stderr, "\r%-16s %3lld %%%s", flux2::to_string(progress.stage).c_str(),
+               static_cast<long long>(100 * progress.done / progress.total), finished ? "\n" : "");
 }
 
 // Called after each step. What it changes in `state` is what the next step starts from.
