@@ -31,7 +31,8 @@ install(FILES ${PROJECT_BINARY_DIR}/flux2Config.cmake
 
 set(FLUX2_PC_PRIVATE_REQUIRES "libpng libjpeg libwebp libpcre2-8 icu-uc zlib fmt")
 # gomp or omp, by the compiler, and pthread.
-list(TRANSFORM OpenMP_CXX_LIB_NAMES REPLACE "^(lib)?" "-l" OUTPUT_VARIABLE OPENMP_LIBS)
+list(TRANSFORM OpenMP_CXX_LIB_NAMES REPLACE "^lib" "" OUTPUT_VARIABLE OPENMP_LIBS)
+list(TRANSFORM OPENMP_LIBS PREPEND "-l")
 list(JOIN OPENMP_LIBS " " OPENMP_LIBS)
 set(FLUX2_PC_PRIVATE_LIBS "-ldnnl ${OPENMP_LIBS} -lstdc++ -lm")
 if(BUILD_SHARED_LIBS)
