@@ -1,8 +1,14 @@
 #pragma once
 
-/// Everything: see pipeline.h for where to start.
+/// @file
+/// Everything. Start with flux2::Pipeline.
+
+/// @namespace flux2
+/// FLUX.2 in C++: text to image, editing with references, painting over a picture.
+
 #include "flux2/array.h"
 #include "flux2/error.h"
+#include "flux2/export.h"
 #include "flux2/image.h"
 #include "flux2/model.h"
 #include "flux2/pipeline.h"
