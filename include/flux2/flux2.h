@@ -11,5 +11,6 @@
 #include "flux2/export.h"
 #include "flux2/image.h"
 #include "flux2/model.h"
+#include "flux2/noise.h"
 #include "flux2/pipeline.h"
 #include "flux2/version.h"
