@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -5,7 +7,9 @@
 #include "diffusion/noise.h"
 #include "diffusion/philox.h"
 #include "diffusion/step.h"
+#include "pipeline/activation_memory.h"
 #include "pipeline/arrays.h"
+#include "pipeline/memory.h"
 #include "pipeline/repaint.h"
 #include "pipeline/stages.h"
 
@@ -67,6 +71,7 @@ class Denoiser {
         latent_positions_(latent_positions(ctx.call.grid)),
         reference_positions_(reference_positions(inputs_.references.grids)) {
     ctx.monitor.begin(Stage::denoise, ctx.call.schedule.steps());
+    check_memory();
     prompt_ = condition(inputs_.text.prompts);
     if (ctx.call.classifier_free) negative_ = condition(inputs_.text.negative);
     latents_ = draw_noise(ctx);
@@ -88,6 +93,17 @@ class Denoiser {
   }
 
  private:
+  // Refuses what would be killed halfway.
+  void check_memory() const {
+    std::int64_t tokens = inputs_.text.prompts.dim(1) + ctx_.call.grid.tokens();
+    if (inputs_.references.tokens.defined()) tokens += inputs_.references.tokens.dim(1);
+    const std::int64_t needed = transformer_activations(
+        ctx_.model.transformer, ctx_.call.batch * tokens, ctx_.parts.operand_size());
+    if (ctx_.parts.has_room(needed)) return;
+    require_memory(needed, fmt::format("a step over {} tokens", ctx_.call.batch * tokens),
+                   "ask for smaller or fewer pictures, or fewer references");
+  }
+
   // Given latents are noise and start in one; else the picture shows through from the start.
   void begin_inpainting(const InpaintPlan& plan) {
     const Tensor picture = inputs_.references.tokens.slice(1, 0, plan.grid.tokens());

@@ -1,7 +1,12 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
 
 #include "images/model_pixels.h"
+#include "pipeline/activation_memory.h"
 #include "pipeline/arrays.h"
+#include "pipeline/memory.h"
 #include "pipeline/stages.h"
 
 namespace flux2 {
@@ -38,6 +43,25 @@ Tensor joined(const std::vector<Tensor>& pictures) {
     place += tokens.dim(1);
   }
   return result;
+}
+
+// A picture is decoded whole where memory allows. If even the tiles of enable_tiling() would not
+// fit, the call ends here.
+std::optional<Tiling> choose_tiling(const StageContext& ctx, const Autoencoder& autoencoder) {
+  const auto needed = [&](std::int64_t width, std::int64_t height) {
+    return autoencoder_activations(autoencoder.config(), width * height, ctx.parts.operand_size());
+  };
+  const std::int64_t whole = needed(ctx.call.width(), ctx.call.height());
+  if (ctx.parts.has_room(whole)) return {};
+  ctx.parts.release_models();
+  if (ctx.parts.has_room(whole)) return {};
+  const Tiling tiling = autoencoder.tiling();
+  require_memory(needed(std::min<std::int64_t>(tiling.sample_size, ctx.call.width()),
+                        std::min<std::int64_t>(tiling.sample_size, ctx.call.height())),
+                 "decoding", "ask for a smaller picture, or save the latents");
+  ctx.monitor.warn(fmt::format("decoded in tiles of {} pixels, since {} would not fit",
+                               tiling.sample_size, format_bytes(whole)));
+  return tiling;
 }
 
 }  // namespace
@@ -81,6 +105,7 @@ ReferenceTokens encode_references(const StageContext& ctx) {
 
 std::vector<Image> decode(const StageContext& ctx, const Tensor& latents) {
   const Autoencoder& autoencoder = ctx.parts.autoencoder(CoderSides::decoder, ctx.ops, ctx.monitor);
+  const std::optional<Tiling> tiling = choose_tiling(ctx, autoencoder);
   ctx.monitor.begin(Stage::decode, latents.dim(0));
   const LatentStatistics statistics = latent_statistics(autoencoder);
   const Size size = {ctx.call.width(), ctx.call.height()};
@@ -89,7 +114,8 @@ std::vector<Image> decode(const StageContext& ctx, const Tensor& latents) {
     const Tensor tokens = make_host_tensor({1, latents.dim(1), latents.dim(2)});
     std::copy_n(latents.slice(0, b, 1).f32(), tokens.elements(), tokens.f32());
     statistics.denormalise(tokens);
-    const Tensor picture = autoencoder.decode(ctx.ops, unpatchify_tokens(tokens, ctx.call.grid));
+    const Tensor picture =
+        autoencoder.decode(ctx.ops, unpatchify_tokens(tokens, ctx.call.grid), tiling);
     Image painted = from_model_tensor(values_of(picture), size);
     pictures.push_back(ctx.call.inpaint ? finish_inpaint(*ctx.call.inpaint, std::move(painted))
                                         : std::move(painted));

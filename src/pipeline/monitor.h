@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "flux2/pipeline.h"
@@ -27,7 +29,11 @@ class Monitor {
   /// @throws Error cancelled if the caller asked to stop
   void check_stop() const;
 
+  /// Something that the caller should know about the result.
+  void warn(std::string warning) { warnings_.push_back(std::move(warning)); }
+
   const std::vector<StageTime>& times() const { return times_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   const RunOptions& options_;
@@ -35,6 +41,7 @@ class Monitor {
   Clock::time_point begun_{};
   bool running_ = false;
   std::vector<StageTime> times_;
+  std::vector<std::string> warnings_;
 };
 
 /// Seconds since `begin`.

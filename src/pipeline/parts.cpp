@@ -45,14 +45,23 @@ std::int64_t Parts::packed_bytes(const Checkpoint& weights) const {
 void Parts::make_room(const Checkpoint& weights, const std::string& what) {
   const std::int64_t needed = packed_bytes(weights);
   const bool fits = needed + kHeadroom <= available_memory();
-  if (residency_ == Residency::release || (residency_ == Residency::automatic && !fits)) {
-    text_encoder_.reset();
-    transformer_.reset();
-    backend_.ops->trim();
-  }
+  if (residency_ == Residency::release || !fits) release_models();
   require_memory(needed, what,
                  backend_.compute == Compute::f32 ? "bf16 halves it; close other programs"
                                                   : "close other programs or use a smaller model");
+}
+
+bool Parts::has_room(std::int64_t bytes) {
+  if (bytes <= available_memory()) return true;
+  backend_.ops->trim();
+  return bytes <= available_memory();
+}
+
+void Parts::release_models() {
+  if (residency_ == Residency::keep) return;
+  text_encoder_.reset();
+  transformer_.reset();
+  backend_.ops->trim();
 }
 
 const Tokenizer& Parts::tokenizer() {

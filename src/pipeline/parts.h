@@ -25,6 +25,14 @@ class Parts {
   const Transformer& transformer(Ops& ops, Monitor& monitor);
   const Autoencoder& autoencoder(CoderSides sides, Ops& ops, Monitor& monitor);
 
+  /// Bytes of a matmul input.
+  std::int64_t operand_size() const { return backend_.weight_size(); }
+  /// Whether `bytes` of activations fit. Where they don't, scratch memory that lies idle is given
+  /// back first.
+  bool has_room(std::int64_t bytes);
+  /// Lets go of text encoder and transformer, unless the caller wants to keep them.
+  void release_models();
+
  private:
   /// Bytes that the weights of `part` take once they are packed.
   std::int64_t packed_bytes(const Checkpoint& weights) const;

@@ -65,6 +65,8 @@ class Pipeline::Impl {
     result.step_seconds = std::move(denoised.step_seconds);
     result.peak_memory_bytes = peak_memory();
     result.warnings = std::move(call.warnings);
+    result.warnings.insert(result.warnings.end(), monitor.warnings().begin(),
+                           monitor.warnings().end());
     return result;
   }
 
