@@ -11,8 +11,9 @@ from flux2 import _flux2
 
 CASES = sorted(path.name for path in (GOLDENS / "e2e").iterdir())
 MOST_LEVELS = 1
-# bfloat16 is held to float32 by the C++ tests; here only: nothing else went wrong.
-MOST_MEAN_LEVELS_BF16 = 4
+# Two bfloat16 runs of random weights lie as far apart as 13; other pictures, 50 and more. How far
+# bfloat16 may be from the truth is the C++ tests' business.
+MOST_MEAN_LEVELS_BF16 = 16
 
 
 def tensor(path, name):
@@ -58,4 +59,4 @@ def test_golden(name):
         if case["dtype"] == "float32":
             assert off.max() <= MOST_LEVELS
         else:
-            assert off.mean() <= MOST_MEAN_LEVELS_BF16
+            assert off.mean() <= MOST_MEAN_LEVELS_BF16, off.mean()

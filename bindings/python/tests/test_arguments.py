@@ -1,0 +1,171 @@
+"""Signatures, and every way to call a pipeline wrongly."""
+
+import copy
+import inspect
+import pickle
+
+import flux2
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import GOLDENS, SMALL, load
+
+ORDER = {
+    "Flux2Pipeline": "image prompt height width num_inference_steps sigmas guidance_scale"
+    " num_images_per_prompt generator latents prompt_embeds output_type return_dict"
+    " attention_kwargs callback_on_step_end callback_on_step_end_tensor_inputs max_sequence_length"
+    " text_encoder_out_layers caption_upsample_temperature",
+    "Flux2KleinPipeline": "image prompt height width num_inference_steps sigmas guidance_scale"
+    " num_images_per_prompt generator latents prompt_embeds negative_prompt_embeds output_type"
+    " return_dict attention_kwargs callback_on_step_end callback_on_step_end_tensor_inputs"
+    " max_sequence_length text_encoder_out_layers",
+    "Flux2KleinKVPipeline": "image prompt height width num_inference_steps sigmas"
+    " num_images_per_prompt generator latents prompt_embeds output_type return_dict"
+    " attention_kwargs callback_on_step_end callback_on_step_end_tensor_inputs max_sequence_length"
+    " text_encoder_out_layers",
+    "Flux2KleinInpaintPipeline": "prompt image image_reference mask_image height width"
+    " padding_mask_crop strength num_inference_steps sigmas guidance_scale num_images_per_prompt"
+    " generator latents prompt_embeds negative_prompt_embeds output_type return_dict"
+    " attention_kwargs callback_on_step_end callback_on_step_end_tensor_inputs max_sequence_length"
+    " text_encoder_out_layers",
+}
+DEFAULTS = {
+    "Flux2Pipeline": (50, 4.0, (10, 20, 30)),
+    "Flux2KleinPipeline": (50, 4.0, (9, 18, 27)),
+    "Flux2KleinKVPipeline": (4, None, (9, 18, 27)),
+    "Flux2KleinInpaintPipeline": (50, 8.0, (9, 18, 27)),
+}
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_parameters_are_those_of_diffusers(name):
+    parameters = inspect.signature(getattr(flux2, name).__call__).parameters
+    positional = [p.name for p in parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    assert positional == ["self", *ORDER[name].split()]
+    steps, guidance, layers = DEFAULTS[name]
+    assert parameters["num_inference_steps"].default == steps
+    assert parameters["text_encoder_out_layers"].default == layers
+    assert parameters["max_sequence_length"].default == 512
+    assert parameters["output_type"].default == "pil"
+    assert parameters["return_dict"].default is True
+    if guidance is not None:
+        assert parameters["guidance_scale"].default == guidance
+
+
+WRONG = {
+    "no prompt": ({"prompt": None}, ValueError, "prompt"),
+    "prompt is a number": ({"prompt": 3}, ValueError, "prompt"),
+    "prompt is empty": ({"prompt": []}, ValueError, "prompt"),
+    "both": ({"prompt_embeds": np.zeros((1, 4, 120), np.float32)}, ValueError, "prompt_embeds"),
+    "no steps": ({"num_inference_steps": 0}, ValueError, "num_inference_steps"),
+    "steps of text": ({"num_inference_steps": "4"}, TypeError, "num_inference_steps"),
+    "steps out of range": ({"num_inference_steps": 2**40}, ValueError, "num_inference_steps"),
+    "guidance missing": ({"guidance_scale": None}, TypeError, "guidance_scale"),
+    "guidance NaN": ({"guidance_scale": float("nan")}, ValueError, "guidance_scale"),
+    "tiny": ({"width": 8}, ValueError, "width"),
+    "sigmas empty": ({"sigmas": []}, ValueError, "sigmas"),
+    "sigmas NaN": ({"sigmas": [float("nan")]}, ValueError, "sigma"),
+    "generators": ({"generator": [flux2.Generator(1)] * 2}, ValueError, "2 generators"),
+    "no generators": ({"generator": []}, ValueError, "0 generators"),
+    "generator is a number": ({"generator": 42}, TypeError, "generator"),
+    "callback tensors": (
+        {"callback_on_step_end_tensor_inputs": ["noise"]}, ValueError, "noise"),
+    "callback is no function": ({"callback_on_step_end": 3}, TypeError, "callback_on_step_end"),
+    "image is a number": ({"image": 3}, ValueError, "image"),
+    "image of nothing": ({"image": np.zeros((0, 64, 3), np.uint8)}, ValueError, "empty"),
+    "image of int64": ({"image": np.zeros((64, 64, 3), np.int64)}, TypeError, "int64"),
+    "image of NaN": ({"image": np.full((64, 64, 3), np.nan)}, ValueError, "NaN"),
+    "image of 5 channels": ({"image": np.zeros((64, 64, 5), np.uint8)}, ValueError, "channels"),
+    "image too small": ({"image": PIL.Image.new("RGB", (63, 100))}, ValueError, "63x100"),
+    "aspect": ({"image": PIL.Image.new("RGB", (64, 513))}, ValueError, "aspect"),
+    "latents of nothing": ({"latents": np.zeros((0, 128, 2, 2), np.float32)}, ValueError, "latents"),
+    "latents of bytes": ({"latents": np.zeros((1, 128, 2, 2), np.uint8)}, TypeError, "latents"),
+    "latents of 3 dimensions": ({"latents": np.zeros((128, 2, 2), np.float32)}, ValueError, "latents"),
+    "latents of another size": ({"latents": np.zeros((1, 128, 4, 4), np.float32)}, ValueError, "latents"),
+    "latents of NaN": ({"latents": np.full((1, 128, 2, 2), np.nan, np.float32)}, ValueError, "latents"),
+    "latents of text": ({"latents": "noise"}, TypeError, "latents"),
+    "embeds of another width": (
+        {"prompt": None, "prompt_embeds": np.zeros((1, 4, 7), np.float32)}, ValueError, "prompt_embeds"),
+    "a layer that is none": ({"text_encoder_out_layers": (9, 18, -1)}, ValueError, "layer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_call(klein, case):
+    arguments, error, about = WRONG[case]
+    with pytest.raises(error, match=about) as caught:
+        klein(**{**SMALL, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+MASK = PIL.Image.new("L", (64, 64), 255)
+PICTURE = PIL.Image.new("RGB", (64, 64), "blue")
+WRONG_INPAINT = {
+    "no image": ({"image": None}, "image"),
+    "no mask": ({"mask_image": None}, "mask_image"),
+    "strength": ({"strength": 1.5}, "strength"),
+    "no strength": ({"strength": 0.0}, "strength"),
+    "crop to np": ({"padding_mask_crop": 8, "output_type": "np"}, "output_type"),
+    "crop of an array": ({"padding_mask_crop": 8, "image": np.asarray(PICTURE)}, "image"),
+    "two images": ({"image": [PICTURE, PICTURE]}, "one picture"),
+    "outpaint": ({"outpaint": (1, 2, 3)}, "outpaint"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_INPAINT)
+def test_wrong_inpaint(inpaint, case):
+    arguments, about = WRONG_INPAINT[case]
+    given = {"prompt": "x", "image": PICTURE, "mask_image": MASK, "num_inference_steps": 2}
+    with pytest.raises(ValueError, match=about):
+        inpaint(**{**given, **arguments})
+
+
+def test_keep_unmasked_keeps_every_byte(inpaint):
+    mask = PIL.Image.new("L", (64, 64), 0)
+    mask.paste(255, (32, 0, 64, 64))
+    noisy = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    made = inpaint(
+        "x", PIL.Image.fromarray(noisy), mask_image=mask, keep_unmasked=True,
+        num_inference_steps=2, max_sequence_length=32, generator=flux2.Generator(0),
+    ).images[0]  # fmt: skip
+    assert np.array_equal(np.asarray(made)[:, :32], noisy[:, :32])
+    assert not np.array_equal(np.asarray(made)[:, 40:], noisy[:, 40:])
+
+
+def test_loading_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        flux2.DiffusionPipeline.from_pretrained(tmp_path / "nowhere")
+    with pytest.raises(OSError, match="model_index"):
+        flux2.DiffusionPipeline.from_pretrained(tmp_path)
+    folder = GOLDENS / "checkpoints" / "tiny-dev"
+    with pytest.raises(ValueError, match="Flux2Pipeline"):
+        flux2.Flux2KleinPipeline.from_pretrained(folder)
+    with pytest.raises(ValueError, match="float16"):
+        flux2.Flux2Pipeline.from_pretrained(folder, torch_dtype="float16")
+    with pytest.raises(TypeError, match="quantization_config"):
+        flux2.Flux2Pipeline.from_pretrained(folder, quantization_config={})
+
+
+def test_the_class_follows_the_model():
+    kinds = {
+        "tiny-dev": flux2.Flux2Pipeline,
+        "tiny-klein": flux2.Flux2KleinPipeline,
+        "tiny-klein-base": flux2.Flux2KleinPipeline,
+        "tiny-klein-kv": flux2.Flux2KleinKVPipeline,
+    }
+    for checkpoint, kind in kinds.items():
+        assert type(load(checkpoint)) is kind
+
+
+def test_pickling_is_refused(klein):
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(klein)
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        copy.deepcopy(klein)
+
+
+def test_to(klein):
+    assert klein.to("cpu") is klein
+    assert klein.dtype == "float32"
+    with pytest.raises(ValueError, match="device"):
+        klein.to("mars")
