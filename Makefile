@@ -1,8 +1,9 @@
 # The commands of the README. Everything else is CMake: see CMakePresets.json.
-.PHONY: picture build test bench docs format tidy sanitize install clean
+.PHONY: picture build test bench docs format tidy sanitize wheel test-python test-parity install clean
 
 PROMPT ?= a red circle on a white background
 BUILD := build/release
+PYTHON := build/python/bin/python
 
 picture: build
 	$(BUILD)/bin/flux2 generate -p "$(PROMPT)" -o flux2.png
@@ -29,6 +30,21 @@ sanitize:
 	  cmake --preset $$preset >/dev/null && cmake --build --preset $$preset && \
 	  ctest --preset $$preset || exit 1; \
 	done
+
+wheel: $(PYTHON)
+	$(PYTHON) -m pip wheel --no-deps -w build/wheel ./bindings/python
+
+test-python: $(PYTHON)
+	$(PYTHON) -m pip install -q "./bindings/python[test]"
+	$(PYTHON) -m pytest -q bindings/python/tests
+
+# Calls Diffusers beside this library, two hundred times: some GB of packages, ten minutes.
+test-parity: $(PYTHON)
+	$(PYTHON) -m pip install -q ./bindings/python -r tests/goldens/data/requirements.txt
+	$(PYTHON) bindings/python/parity/run.py --out docs/parity.md
+
+$(PYTHON):
+	python3 -m venv build/python
 
 docs: build
 	cmake --build $(BUILD) --target docs
