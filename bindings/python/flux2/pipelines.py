@@ -187,6 +187,11 @@ class DiffusionPipeline:
 
     enable_sequential_cpu_offload = enable_model_cpu_offload
 
+    def enable_vae_tiling(self) -> None:
+        """Nothing to do: pictures are decoded whole where memory allows, else in tiles."""
+
+    disable_vae_tiling = enable_vae_slicing = disable_vae_slicing = enable_vae_tiling
+
     def maybe_free_model_hooks(self) -> None:
         """Nothing to do, as for `enable_model_cpu_offload`."""
 
