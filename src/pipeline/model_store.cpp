@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,14 +16,30 @@ namespace fs = std::filesystem;
 
 constexpr const char* kBuiltIn = "nano";
 
-// Where models that come with the program may be, best first.
+// The program, and the shared library where this code is in one.
+std::vector<fs::path> files_of_this_code() {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  files.push_back(fs::read_symlink("/proc/self/exe", ignored));
+  Dl_info library{};
+  if (dladdr(reinterpret_cast<const void*>(&find_model), &library) != 0) {
+    files.push_back(fs::weakly_canonical(library.dli_fname, ignored));
+  }
+  return files;
+}
+
+// Where models that come with the program may be, best first. An installation may be moved: its
+// data folder is looked for above the program (PREFIX/bin) and the library (PREFIX/lib/...).
 std::vector<fs::path> built_in_folders() {
+  constexpr int kLevels = 3;
   std::vector<fs::path> folders;
   if (const char* named = std::getenv("FLUX2_MODELS")) folders.emplace_back(named);
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  if (!program.empty()) {
-    folders.push_back(program.parent_path().parent_path() / FLUX2_DATA_DIR / "models");
+  for (const fs::path& file : files_of_this_code()) {
+    fs::path prefix = file.parent_path();
+    for (int level = 0; level < kLevels && prefix.has_relative_path(); ++level) {
+      prefix = prefix.parent_path();
+      folders.push_back(prefix / FLUX2_DATA_DIR / "models");
+    }
   }
   folders.push_back(fs::path(FLUX2_INSTALL_PREFIX) / FLUX2_DATA_DIR / "models");
   return folders;
