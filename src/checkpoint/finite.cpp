@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "base/parallel.h"
 #include "checkpoint/in_quotes.h"
@@ -60,9 +62,34 @@ std::optional<std::int64_t> search(const StoredTensor& tensor, Word limit) {
   return std::nullopt;
 }
 
+// The same for numbers that only a decoder can read.
+std::optional<std::int64_t> search_decoded(const StoredTensor& tensor) {
+  const std::int64_t width = row_elements(tensor);
+  const std::int64_t rows = width == 0 ? 0 : tensor.shape.elements() / width;
+  std::atomic<std::int64_t> first{rows * width};
+  const std::int64_t grain = std::max<std::int64_t>(1, kBlock / std::max<std::int64_t>(1, width));
+  parallel_for(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> values(static_cast<std::size_t>(width));
+    for (std::int64_t row = begin; row < end && row * width < first.load(); ++row) {
+      read_rows(tensor, row, 1, values.data());
+      const auto bad = std::find_if(values.begin(), values.end(),
+                                    [](float value) { return !std::isfinite(value); });
+      if (bad == values.end()) continue;
+      const std::int64_t index = row * width + (bad - values.begin());
+      std::int64_t known = first.load();
+      while (index < known && !first.compare_exchange_weak(known, index)) {
+      }
+      return;
+    }
+  });
+  if (first == rows * width) return std::nullopt;
+  return first.load();
+}
+
 }  // namespace
 
 std::optional<std::int64_t> first_non_finite(const StoredTensor& tensor) {
+  if (tensor.decoder) return search_decoded(tensor);
   switch (tensor.dtype) {
     case DType::f32:
       return search<std::int32_t>(tensor, 0x7F800000);

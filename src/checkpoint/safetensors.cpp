@@ -236,8 +236,7 @@ void write_safetensors(const std::filesystem::path& path,
 
 Tensor to_host_tensor(const StoredTensor& tensor) {
   Tensor host = make_host_tensor(tensor.shape);
-  convert_to_float(tensor.dtype, tensor.bytes.data(), host.f32(),
-                   static_cast<std::size_t>(tensor.shape.elements()));
+  read_rows(tensor, 0, tensor.shape.rank() == 0 ? 1 : tensor.shape[0], host.f32());
   return host;
 }
 

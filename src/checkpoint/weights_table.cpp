@@ -117,9 +117,9 @@ void WeightsTable::check(const Checkpoint& checkpoint) const {
         if (entry.kind == WeightKind::unused) continue;
         if (tensor == nullptr) {
           missing.add(in_quotes(source.name));
-        } else if (tensor->shape != source.shape || !is_floating(tensor->dtype)) {
+        } else if (tensor->shape != source.shape || !holds_numbers(*tensor)) {
           misshapen.add(fmt::format("{} is {} {}, not {} of real numbers", in_quotes(tensor->name),
-                                    name_of(tensor->dtype), tensor->shape.to_string(),
+                                    encoding_of(*tensor), tensor->shape.to_string(),
                                     source.shape.to_string()));
         }
       }

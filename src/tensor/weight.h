@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "tensor/dtype.h"
@@ -11,15 +12,50 @@
 
 namespace flux2 {
 
+struct StoredTensor;
+
+/// A matrix [out, in] that is stored as 8-bit integers with one scale a row:
+/// W[o, i] = values[o, i] * scales[o].
+struct Int8Rows {
+  std::span<const std::int8_t> values;  ///< [out, in], dense
+  std::span<const float> scales;        ///< [out]
+};
+
+/// How a tensor is written down where its bytes are more than elements of a type: blocks of
+/// quantised values, values with scales beside them, rows that come from several places, a change
+/// on top of another tensor. It gives rows of floats; a row is what lies behind the first
+/// dimension. Owns whatever it reads besides the tensor's own bytes. Safe for several threads.
+class RowDecoder {
+ public:
+  virtual ~RowDecoder() = default;
+  /// "Q4_K", "F8_E4M3 with a scale a row", ...: for people.
+  virtual std::string_view name() const = 0;
+  /// Writes rows [begin, begin + count) of `stored` to `rows`, dense.
+  virtual void decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
+                      float* rows) const = 0;
+  /// The same numbers as integers, where that is how they are stored; else nullptr.
+  virtual const Int8Rows* int8_rows() const { return nullptr; }
+};
+
 /// A tensor as it lies in a checkpoint file: mapped bytes that nobody may write.
 struct StoredTensor {
-  std::string name;  ///< for errors
-  std::string file;  ///< for errors
-  DType dtype = DType::f32;
-  Shape shape;
+  std::string name;          ///< for errors
+  std::string file;          ///< for errors
+  DType dtype = DType::f32;  ///< of the elements in `bytes`; with a decoder, of what it reads
+  Shape shape;               ///< of the numbers, whatever the bytes look like
   std::span<const std::byte> bytes;   ///< dense, row-major, possibly unaligned
-  std::shared_ptr<const void> owner;  ///< keeps `bytes` alive
+  std::shared_ptr<const void> owner;  ///< the MappedFile that keeps `bytes` alive, or nullptr
+  std::shared_ptr<const RowDecoder> decoder = {};  ///< nullptr: `bytes` are `shape` of `dtype`
 };
+
+/// Whether `stored` can be read as real numbers.
+bool holds_numbers(const StoredTensor& stored);
+/// "BF16", or what the decoder is called.
+std::string_view encoding_of(const StoredTensor& stored);
+/// Elements of a row: the product of all dimensions but the first. 1 for a scalar.
+std::int64_t row_elements(const StoredTensor& stored);
+/// Writes rows [begin, begin + count) as floats, dense.   rows [count, row_elements(stored)]
+void read_rows(const StoredTensor& stored, std::int64_t begin, std::int64_t count, float* rows);
 
 /// What a backend made of a stored weight: packed, converted, quantised, in its own layout.
 class PreparedWeight {

@@ -98,20 +98,15 @@ void CpuOps::embedding(std::span<const std::int32_t> ids, const Weight& table, c
   const StoredTensor& stored = table.prepared<CpuTable>().stored;
   const std::int64_t width = table.shape()[1];
   assert(out.rank() == 2 && out.dim(0) == static_cast<std::int64_t>(ids.size()));
-  const std::int64_t element = static_cast<std::int64_t>(size_of(stored.dtype));
-  const std::int64_t out_element = static_cast<std::int64_t>(size_of(out.dtype()));
   const auto store = pick(kernels_.convert[static_cast<int>(Element::f32)], out);
   const Rows target(out);
   for_rows(target, [&](std::int64_t row) {
     const std::int64_t id = ids[static_cast<std::size_t>(row)];
     assert(id >= 0 && id < table.shape()[0]);
-    const std::byte* source = stored.bytes.data() + id * width * element;
-    float values[kChunk];
-    for (std::int64_t i = 0; i < width; i += kChunk) {
-      const std::int64_t count = std::min(kChunk, width - i);
-      convert_to_float(stored.dtype, source + i * element, values, static_cast<std::size_t>(count));
-      store(values, target[row] + i * out_element, count);
-    }
+    thread_local std::vector<float> values;
+    values.resize(static_cast<std::size_t>(width));
+    read_rows(stored, id, 1, values.data());
+    store(values.data(), target[row], width);
   });
 }
 

@@ -21,18 +21,18 @@ struct MappedStorage final : Storage {
 };
 
 void check_numbers(const StoredTensor& stored) {
-  if (!is_floating(stored.dtype)) {
+  if (!holds_numbers(stored)) {
     throw Error(ErrorCode::bad_file,
                 fmt::format("tensor {} holds {}, which are not real numbers", stored.name,
                             name_of(stored.dtype)),
                 stored.file);
   }
-  assert(stored.bytes.size() == bytes_for(stored.shape, stored.dtype));
+  assert(stored.decoder || stored.bytes.size() == bytes_for(stored.shape, stored.dtype));
 }
 
-// Elements [begin, begin + count) of `stored` as `dtype`, by way of floats.
-void dequantise(const StoredTensor& stored, std::int64_t begin, std::int64_t count, DType dtype,
-                std::byte* target) {
+// Elements [begin, begin + count) of plainly stored `stored` as `dtype`, by way of floats.
+void convert(const StoredTensor& stored, std::int64_t begin, std::int64_t count, DType dtype,
+             std::byte* target) {
   constexpr std::int64_t kChunk = 1024;
   float values[kChunk];
   const std::byte* source = stored.bytes.data();
@@ -41,6 +41,22 @@ void dequantise(const StoredTensor& stored, std::int64_t begin, std::int64_t cou
     const auto size = static_cast<std::size_t>(std::min(kChunk, count - done));
     convert_to_float(stored.dtype, source + at * size_of(stored.dtype), values, size);
     convert_from_float(values, dtype, target + at * size_of(dtype), size);
+  }
+}
+
+// Rows [begin, begin + count) of `stored` as `dtype`, by way of floats, a few rows at a time.
+void decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count, DType dtype,
+            std::byte* target) {
+  constexpr std::int64_t kFloats = 1 << 14;  // fits the second-level cache
+  const std::int64_t width = row_elements(stored);
+  const std::int64_t step = std::max<std::int64_t>(1, kFloats / width);
+  std::vector<float> rows(static_cast<std::size_t>(step * width));
+  for (std::int64_t done = 0; done < count; done += step) {
+    const std::int64_t size = std::min(step, count - done);
+    read_rows(stored, begin + done, size, rows.data());
+    const auto at = static_cast<std::size_t>((begin + done) * width);
+    convert_from_float(rows.data(), dtype, target + at * size_of(dtype),
+                       static_cast<std::size_t>(size * width));
   }
 }
 
@@ -95,15 +111,23 @@ Tensor CpuOps::dense(const Tensor& x, DType dtype) {
 Tensor CpuOps::gather(std::span<const StoredTensor> row_blocks, const Shape& shape) {
   for (const StoredTensor& block : row_blocks)
     check_numbers(block);
-  if (row_blocks.size() == 1 && row_blocks[0].dtype == compute_dtype_)
-    return {std::make_shared<MappedStorage>(row_blocks[0]), compute_dtype_, shape};
+  const StoredTensor& first = row_blocks[0];
+  if (row_blocks.size() == 1 && first.dtype == compute_dtype_ && !first.decoder)
+    return {std::make_shared<MappedStorage>(first), compute_dtype_, shape};
   Tensor gathered = pool_->tensor(shape, compute_dtype_);
   std::byte* target = gathered.bytes();
   for (const StoredTensor& block : row_blocks) {
-    const std::int64_t elements = block.shape.elements();
-    parallel_for(elements, kGrainElements, [&](std::int64_t begin, std::int64_t end) {
-      dequantise(block, begin, end - begin, compute_dtype_, target);
-    });
+    if (block.decoder) {
+      const std::int64_t grain = std::max<std::int64_t>(1, kGrainElements / row_elements(block));
+      parallel_for(block.shape[0], grain, [&](std::int64_t begin, std::int64_t end) {
+        decode(block, begin, end - begin, compute_dtype_, target);
+      });
+    } else {
+      parallel_for(block.shape.elements(), kGrainElements,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     convert(block, begin, end - begin, compute_dtype_, target);
+                   });
+    }
     target += bytes_for(block.shape, compute_dtype_);
   }
   return gathered;
