@@ -1,5 +1,5 @@
 # Compiler settings, dependencies, and the two functions that every folder uses:
-#   flux2_layer(NAME DEPENDS ...)        one folder of src/ as a library
+#   flux2_layer(NAME DEPENDS ...)        one folder of src/, with what is below it, as a library
 #   flux2_test(NAME SOURCES ... DEPENDS) one gtest program, its cases registered with ctest
 include(GNUInstallDirs)
 
@@ -54,7 +54,7 @@ endif()
 
 function(flux2_layer NAME)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})
-  file(GLOB SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  file(GLOB_RECURSE SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_library(flux2_${NAME} OBJECT ${SOURCES})
   target_link_libraries(flux2_${NAME} PUBLIC flux2_options ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE})
   set_property(GLOBAL APPEND PROPERTY FLUX2_LAYERS flux2_${NAME})

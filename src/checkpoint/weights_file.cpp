@@ -1,0 +1,73 @@
+#include "checkpoint/weights_file.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <memory>
+#include <utility>
+
+#include "base/mapped_file.h"
+#include "checkpoint/container.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/in_quotes.h"
+#include "checkpoint/safetensors.h"
+#include "flux2/error.h"
+
+namespace flux2 {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One file as its container has it.
+WeightsFile read_container(const fs::path& path) {
+  const auto mapped = std::make_shared<const MappedFile>(path);
+  WeightsFile result;
+  result.format = recognise_container(mapped->bytes(), path.string());
+  if (result.format == WeightsFormat::gguf) {
+    GgufFile file = parse_gguf(mapped->bytes(), mapped, path.string());
+    result.tensors = std::move(file.tensors);
+    result.metadata = std::move(file.metadata);
+    return result;
+  }
+  SafetensorsFile file = parse_safetensors(mapped->bytes(), mapped, path.string());
+  result.tensors = std::move(file.tensors);
+  std::map<std::string, Metadata::Value, std::less<>> texts;
+  for (auto& [key, text] : file.metadata)
+    texts.emplace(key, std::move(text));
+  result.metadata = Metadata(std::move(texts));
+  return result;
+}
+
+}  // namespace
+
+std::string_view name_of(WeightsFormat format) {
+  return format == WeightsFormat::gguf ? "GGUF" : "safetensors";
+}
+
+WeightsFile read_weights_files(std::span<const fs::path> paths) {
+  assert(!paths.empty());
+  WeightsFile all = read_container(paths.front());
+  for (const fs::path& path : paths.subspan(1)) {
+    WeightsFile file = read_container(path);
+    if (file.format != all.format) {
+      throw Error(ErrorCode::bad_file,
+                  fmt::format("is {}, but {} beside it is {}", name_of(file.format),
+                              paths.front().string(), name_of(all.format)),
+                  path.string(), "the shards do not belong together: get them again");
+    }
+    for (auto& [name, tensor] : file.tensors) {
+      const auto [place, fresh] = all.tensors.try_emplace(name, std::move(tensor));
+      if (fresh) continue;
+      throw Error(ErrorCode::bad_file,
+                  fmt::format("tensor {} is also in {}", in_quotes(name), place->second.file),
+                  path.string(), "the shards do not belong together: get them again");
+    }
+  }
+  return all;
+}
+
+WeightsFile read_weights_file(const fs::path& path) {
+  return read_weights_files(std::span(&path, 1));
+}
+
+}  // namespace flux2
