@@ -35,6 +35,7 @@ constexpr std::array kDTypes = {DType::f32,     DType::f16, DType::bf16, DType::
                                 DType::i16,     DType::i8,  DType::u8,   DType::boolean};
 
 std::optional<DType> dtype_of(std::string_view name) {
+  if (name == "F8_E8M0") return DType::u8;  // exponents alone: scales of MXFP8, never numbers
   const auto found = std::find_if(kDTypes.begin(), kDTypes.end(),
                                   [&](DType dtype) { return name_of(dtype) == name; });
   if (found == kDTypes.end()) return std::nullopt;

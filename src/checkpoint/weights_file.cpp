@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/mapped_file.h"
+#include "checkpoint/companions/companions.h"
 #include "checkpoint/container.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/in_quotes.h"
@@ -62,6 +63,9 @@ WeightsFile read_weights_files(std::span<const fs::path> paths) {
                   fmt::format("tensor {} is also in {}", in_quotes(name), place->second.file),
                   path.string(), "the shards do not belong together: get them again");
     }
+  }
+  if (all.format == WeightsFormat::safetensors) {
+    all.notes = fold_companions(all.tensors, all.metadata);
   }
   return all;
 }

@@ -1,7 +1,6 @@
 #include "tensor/dtype.h"
 
 #include <cstring>
-#include <limits>
 #include <string>
 
 #include "flux2/error.h"
@@ -45,17 +44,34 @@ Properties properties_of(DType dtype) {
   return {0, "?", false};
 }
 
-// A small float: sign, then exponent, then `mantissa_bits` bits, read without special values.
-float small_float(std::uint32_t bits, int exponent_bits, int mantissa_bits) {
-  const std::uint32_t mantissa = bits & ((1u << mantissa_bits) - 1u);
-  const int exponent = static_cast<int>(bits >> mantissa_bits) & ((1 << exponent_bits) - 1);
-  const int bias = (1 << (exponent_bits - 1)) - 1;
-  const bool negative = (bits >> (exponent_bits + mantissa_bits)) != 0;
-  const int power = (exponent == 0 ? 1 : exponent) - bias - mantissa_bits;
-  const std::uint32_t significand = exponent == 0 ? mantissa : mantissa | (1u << mantissa_bits);
-  const float scale = std::bit_cast<float>(static_cast<std::uint32_t>(power + 127) << 23);
-  const float magnitude = static_cast<float>(significand) * scale;
-  return negative ? -magnitude : magnitude;
+// A float of `exponent_bits` and `mantissa_bits`, IEEE-like but for its special values, read
+// without a branch, so that loops over it become vector code; and without subnormal floats, which a
+// host program may have switched off.
+template <int exponent_bits, int mantissa_bits>
+float small_float(std::uint32_t bits, std::uint32_t special_from, std::uint32_t special_bits) {
+  constexpr int kBias = (1 << (exponent_bits - 1)) - 1;
+  constexpr std::uint32_t kMagnitude = (1u << (exponent_bits + mantissa_bits)) - 1u;
+  constexpr std::uint32_t kHidden = 1u << mantissa_bits;
+  constexpr auto kStep = static_cast<std::uint32_t>(127 + 1 - kBias - mantissa_bits) << 23;
+  const std::uint32_t magnitude = bits & kMagnitude;
+  const std::uint32_t word = magnitude << (23 - mantissa_bits);
+  const std::uint32_t normal = word + (static_cast<std::uint32_t>(127 - kBias) << 23);
+  const float below =
+      static_cast<float>(static_cast<std::int32_t>(magnitude)) * std::bit_cast<float>(kStep);
+  std::uint32_t value = magnitude < kHidden ? std::bit_cast<std::uint32_t>(below) : normal;
+  value = magnitude >= special_from ? word | special_bits : value;
+  const std::uint32_t sign = (bits & (kMagnitude + 1u)) << (31 - exponent_bits - mantissa_bits);
+  return std::bit_cast<float>(value | sign);
+}
+
+inline float read_half(std::uint16_t bits) {
+  return small_float<5, 10>(bits, 0x7C00u, 0x7F800000u);
+}
+inline float read_f8_e4m3(std::uint8_t bits) {
+  return small_float<4, 3>(bits, 0x7Fu, 0x7FC00000u);
+}
+inline float read_f8_e5m2(std::uint8_t bits) {
+  return read_half(static_cast<std::uint16_t>(bits << 8));
 }
 
 // memcpy because an element in a mapped file may be unaligned.
@@ -85,10 +101,7 @@ bool is_floating(DType dtype) {
 }
 
 float half_to_float(std::uint16_t bits) {
-  if ((bits & 0x7C00u) != 0x7C00u) return small_float(bits, 5, 10);
-  const auto word = (static_cast<std::uint32_t>(bits & 0x8000u) << 16) | 0x7F800000u |
-                    (static_cast<std::uint32_t>(bits & 0x3FFu) << 13);
-  return std::bit_cast<float>(word);
+  return read_half(bits);
 }
 
 std::uint16_t float_to_half(float value) {
@@ -111,12 +124,11 @@ std::uint16_t float_to_half(float value) {
 }
 
 float f8_e4m3_to_float(std::uint8_t bits) {
-  if ((bits & 0x7Fu) == 0x7Fu) return std::numeric_limits<float>::quiet_NaN();
-  return small_float(bits, 4, 3);
+  return read_f8_e4m3(bits);
 }
 
 float f8_e5m2_to_float(std::uint8_t bits) {
-  return half_to_float(static_cast<std::uint16_t>(bits << 8));
+  return read_f8_e5m2(bits);
 }
 
 void convert_to_float(DType dtype, const void* source, float* target, std::size_t count) {
@@ -125,14 +137,14 @@ void convert_to_float(DType dtype, const void* source, float* target, std::size_
       std::memcpy(target, source, count * sizeof(float));
       return;
     case DType::f16:
-      return convert_each<std::uint16_t>(source, target, count, half_to_float);
+      return convert_each<std::uint16_t>(source, target, count, read_half);
     case DType::bf16:
       return convert_each<BFloat16>(source, target, count,
                                     [](BFloat16 value) { return static_cast<float>(value); });
     case DType::f8_e4m3:
-      return convert_each<std::uint8_t>(source, target, count, f8_e4m3_to_float);
+      return convert_each<std::uint8_t>(source, target, count, read_f8_e4m3);
     case DType::f8_e5m2:
-      return convert_each<std::uint8_t>(source, target, count, f8_e5m2_to_float);
+      return convert_each<std::uint8_t>(source, target, count, read_f8_e5m2);
     case DType::f64:
       return convert_each<double>(source, target, count,
                                   [](double value) { return static_cast<float>(value); });

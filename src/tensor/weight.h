@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,13 @@ struct Int8Rows {
   std::span<const float> scales;        ///< [out]
 };
 
+/// The scales that a tensor is stored with: of rows, of blocks, or one for all of it.
+struct ScaleRange {
+  float least = 0;
+  float most = 0;
+  std::int64_t count = 0;
+};
+
 /// How a tensor is written down where its bytes are more than elements of a type: blocks of
 /// quantised values, values with scales beside them, rows that come from several places, a change
 /// on top of another tensor. It gives rows of floats; a row is what lies behind the first
@@ -35,6 +43,8 @@ class RowDecoder {
                       float* rows) const = 0;
   /// The same numbers as integers, where that is how they are stored; else nullptr.
   virtual const Int8Rows* int8_rows() const { return nullptr; }
+  /// For people and checks: reads every scale. None where there are no scales.
+  virtual std::optional<ScaleRange> scales(const StoredTensor&) const { return std::nullopt; }
 };
 
 /// A tensor as it lies in a checkpoint file: mapped bytes that nobody may write.
