@@ -20,23 +20,34 @@ namespace {
 namespace fs = std::filesystem;
 
 // One file as its container has it.
-WeightsFile read_container(const fs::path& path) {
-  const auto mapped = std::make_shared<const MappedFile>(path);
+WeightsFile parse_container(std::span<const std::byte> bytes,
+                            const std::shared_ptr<const MappedFile>& owner,
+                            const std::string& name) {
   WeightsFile result;
-  result.format = recognise_container(mapped->bytes(), path.string());
+  result.format = recognise_container(bytes, name);
   if (result.format == WeightsFormat::gguf) {
-    GgufFile file = parse_gguf(mapped->bytes(), mapped, path.string());
+    GgufFile file = parse_gguf(bytes, owner, name);
     result.tensors = std::move(file.tensors);
     result.metadata = std::move(file.metadata);
     return result;
   }
-  SafetensorsFile file = parse_safetensors(mapped->bytes(), mapped, path.string());
+  SafetensorsFile file = parse_safetensors(bytes, owner, name);
   result.tensors = std::move(file.tensors);
   std::map<std::string, Metadata::Value, std::less<>> texts;
   for (auto& [key, text] : file.metadata)
     texts.emplace(key, std::move(text));
   result.metadata = Metadata(std::move(texts));
   return result;
+}
+
+WeightsFile read_container(const fs::path& path) {
+  const auto mapped = std::make_shared<const MappedFile>(path);
+  return parse_container(mapped->bytes(), mapped, path.string());
+}
+
+void fold(WeightsFile& file) {
+  if (file.format == WeightsFormat::gguf) return;  // whose blocks carry their scales
+  file.notes = fold_companions(file.tensors, file.metadata);
 }
 
 }  // namespace
@@ -64,10 +75,16 @@ WeightsFile read_weights_files(std::span<const fs::path> paths) {
                   path.string(), "the shards do not belong together: get them again");
     }
   }
-  if (all.format == WeightsFormat::safetensors) {
-    all.notes = fold_companions(all.tensors, all.metadata);
-  }
+  fold(all);
   return all;
+}
+
+WeightsFile parse_weights_file(std::span<const std::byte> bytes,
+                               const std::shared_ptr<const MappedFile>& owner,
+                               const std::string& file) {
+  WeightsFile result = parse_container(bytes, owner, file);
+  fold(result);
+  return result;
 }
 
 WeightsFile read_weights_file(const fs::path& path) {

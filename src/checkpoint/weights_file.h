@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "checkpoint/metadata.h"
 #include "tensor/weight.h"
 
@@ -33,6 +35,13 @@ struct WeightsFile {
 ///         (pickle, ZIP, HTML, Git LFS pointer, text), named; a storage type that is not supported,
 ///         named; companions that are missing, misshapen or not understood
 WeightsFile read_weights_file(const std::filesystem::path& path);
+
+/// The same for a file that is in memory already; the tensors are views of `bytes`.
+/// @param owner  keeps `bytes` alive; nullptr where the caller does
+/// @param file   for errors
+WeightsFile parse_weights_file(std::span<const std::byte> bytes,
+                               const std::shared_ptr<const MappedFile>& owner,
+                               const std::string& file);
 
 /// The same for the shards of one checkpoint, whose tensors may have their companions in another
 /// shard.

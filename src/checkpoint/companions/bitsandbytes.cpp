@@ -75,7 +75,7 @@ std::vector<float> nested_absmax(const Parts& parts, const StoredTensor& codes,
 Shape shape_of(const Parts& parts) {
   const auto sizes = parts.config.integers("shape", 0, std::int64_t{1} << 31);
   std::int64_t elements = 1;
-  bool fits = !sizes.empty() && sizes.size() <= Shape::kMaxRank;
+  bool fits = !sizes.empty() && !parts.weight.bytes.empty() && sizes.size() <= Shape::kMaxRank;
   for (std::size_t axis = 0; fits && axis < sizes.size(); ++axis)
     fits = !__builtin_mul_overflow(elements, sizes[axis], &elements);
   const auto bytes = static_cast<std::int64_t>(parts.weight.bytes.size());

@@ -166,6 +166,7 @@ void require_mark(const Layer& layer, std::initializer_list<std::string_view> fo
 
 void fold_layer(Layer& layer, BlockOrder& order) {
   const StoredTensor& weight = *layer.weight;
+  if (weight.bytes.empty()) refuse_companion(weight, "has scales, but is empty");
   if (layer.smoothing && weight.dtype != DType::u8) {
     refuse_companion(*layer.smoothing, "smooths a weight that is not NVFP4");
   }

@@ -118,7 +118,7 @@ void take_bias(const Layer& layer, std::int64_t out, std::size_t& zeros) {
 
 void fold(Layer layer, std::size_t& zeros) {
   const StoredTensor& codes = layer.codes;
-  if (codes.dtype != DType::i8 || codes.shape.rank() != 2) {
+  if (codes.dtype != DType::i8 || codes.shape.rank() != 2 || codes.bytes.empty()) {
     refuse_companion(codes,
                      fmt::format("is {} {}: a layout that is not supported", name_of(codes.dtype),
                                  codes.shape.to_string()),

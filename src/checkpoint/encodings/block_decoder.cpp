@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/encodings/gguf_k_blocks.h"
+
 namespace flux2 {
 
 // A row of the tensor need not be whole blocks: tensors of one dimension have rows of one number,
@@ -31,6 +33,19 @@ void BlockDecoder::decode(const StoredTensor& stored, std::int64_t begin, std::i
     position += taken;
     rows += taken;
   }
+}
+
+std::optional<ScaleRange> BlockDecoder::scales(const StoredTensor& stored) const {
+  const auto* block = reinterpret_cast<const std::uint8_t*>(stored.bytes.data()) + type_.scale_at;
+  const std::int64_t blocks = static_cast<std::int64_t>(stored.bytes.size()) / type_.bytes;
+  if (blocks == 0) return std::nullopt;
+  ScaleRange range{half_at(block), half_at(block), blocks};
+  for (std::int64_t i = 1; i < blocks; ++i) {
+    const float scale = half_at(block + i * type_.bytes);
+    range.least = std::min(range.least, scale);
+    range.most = std::max(range.most, scale);
+  }
+  return range;
 }
 
 }  // namespace flux2

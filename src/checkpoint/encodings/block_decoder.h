@@ -14,6 +14,8 @@ class BlockDecoder final : public RowDecoder {
   std::string_view name() const override { return type_.name; }
   void decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
               float* rows) const override;
+  /// Of the blocks as a whole; some types have negative ones.
+  std::optional<ScaleRange> scales(const StoredTensor& stored) const override;
 
  private:
   const GgufType& type_;

@@ -114,12 +114,13 @@ constexpr GgufType blocks_of_32(std::uint32_t id, std::string_view name) {
 
 template <typename Format>
 constexpr GgufType blocks_of_256(std::uint32_t id, std::string_view name) {
-  return {id, name, kSuperBlock, Format::kBytes, decode_blocks<Format, kSuperBlock>};
+  return {
+      id, name, kSuperBlock, Format::kBytes, decode_blocks<Format, kSuperBlock>, Format::kScaleAt};
 }
 
 constexpr GgufType elements_of(std::uint32_t id, std::string_view name, std::int64_t bytes,
                                DType dtype) {
-  return {id, name, 1, bytes, nullptr, dtype};
+  return {id, name, 1, bytes, nullptr, 0, dtype};
 }
 
 // GGML_TYPE_* of ggml.h.

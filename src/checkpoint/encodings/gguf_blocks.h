@@ -16,7 +16,8 @@ struct GgufType {
   std::int64_t bytes;     ///< of a block
   /// Writes blocks x elements floats; nullptr where `plain` elements are all there is to it.
   void (*decode)(const std::byte* stored, std::int64_t blocks, float* numbers);
-  DType plain = DType::u8;
+  std::int64_t scale_at = 0;  ///< where a block has its scale, a half
+  DType plain = DType::u8;    ///< of the elements, without `decode`
 };
 
 /// nullptr if no type of that number can be read.

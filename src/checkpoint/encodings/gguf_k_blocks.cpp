@@ -39,7 +39,7 @@ std::array<std::int8_t, 16> sixteen_scales(const std::uint8_t* stored) {
 
 void Q2K::decode(const std::uint8_t* block, float* numbers) {
   const std::uint8_t* scales = block;
-  const float d = half_at(block + 80);
+  const float d = half_at(block + kScaleAt);
   const float dmin = half_at(block + 82);
   for (int group = 0; group < 16; ++group) {
     const float scale = d * static_cast<float>(scales[group] & 15);
@@ -53,7 +53,7 @@ void Q2K::decode(const std::uint8_t* block, float* numbers) {
 
 void Q3K::decode(const std::uint8_t* block, float* numbers) {
   const std::array<std::int8_t, 16> scales = sixteen_scales(block + 96);
-  const float d = half_at(block + 108);
+  const float d = half_at(block + kScaleAt);
   for (int group = 0; group < 16; ++group) {
     const float scale = d * static_cast<float>(scales[static_cast<std::size_t>(group)]);
     const std::uint8_t* q = block + 32 + 32 * (group / 8) + 16 * (group % 2);
@@ -106,7 +106,7 @@ void Q5K::decode(const std::uint8_t* block, float* numbers) {
 }
 
 void Q6K::decode(const std::uint8_t* block, float* numbers) {
-  const float d = half_at(block + 208);
+  const float d = half_at(block + kScaleAt);
   for (int group = 0; group < 16; ++group) {
     const float scale = d * static_cast<float>(static_cast<std::int8_t>(block[192 + group]));
     // Of 128 numbers, the first 64 have their low bits in low nibbles, the others in high ones.

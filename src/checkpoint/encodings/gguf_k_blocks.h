@@ -35,36 +35,42 @@ void decode_blocks(const std::byte* stored, std::int64_t blocks, float* numbers)
 /// W = (d s) q - (dmin m)        s and m[16] as nibbles, q[64], d, dmin; groups of 16
 struct Q2K {
   static constexpr std::int64_t kBytes = 84;
+  static constexpr std::int64_t kScaleAt = 80;
   static void decode(const std::uint8_t* block, float* numbers);
 };
 
 /// W = (d s) q                   high bits[32], q[64], s[12], d; groups of 16
 struct Q3K {
   static constexpr std::int64_t kBytes = 110;
+  static constexpr std::int64_t kScaleAt = 108;
   static void decode(const std::uint8_t* block, float* numbers);
 };
 
 /// W = (d s) q - (dmin m)        d, dmin, s and m[12], q[128]; groups of 32
 struct Q4K {
   static constexpr std::int64_t kBytes = 144;
+  static constexpr std::int64_t kScaleAt = 0;
   static void decode(const std::uint8_t* block, float* numbers);
 };
 
 /// W = (d s) q - (dmin m)        d, dmin, s and m[12], fifth bits[32], q[128]; groups of 32
 struct Q5K {
   static constexpr std::int64_t kBytes = 176;
+  static constexpr std::int64_t kScaleAt = 0;
   static void decode(const std::uint8_t* block, float* numbers);
 };
 
 /// W = (d s) (q - 32)            low nibbles[128], high pairs[64], s[16] signed, d; groups of 16
 struct Q6K {
   static constexpr std::int64_t kBytes = 210;
+  static constexpr std::int64_t kScaleAt = 208;
   static void decode(const std::uint8_t* block, float* numbers);
 };
 
 /// W = (d (s - 32)) table[q]     d, high pairs of s[2], low nibbles of s[4], q[128]; groups of 32
 struct Iq4Xs {
   static constexpr std::int64_t kBytes = 136;
+  static constexpr std::int64_t kScaleAt = 0;
   static void decode(const std::uint8_t* block, float* numbers);
 };
 

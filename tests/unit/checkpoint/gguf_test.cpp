@@ -6,18 +6,11 @@
 #include <cmath>
 #include <cstring>
 
-#include "checkpoint/safetensors.h"
+#include "draft.h"
 #include "gguf_bytes.h"
-#include "support.h"
 
 namespace flux2::test {
 namespace {
-
-namespace fs = std::filesystem;
-
-fs::path data(const std::string& name) {
-  return fs::path(FLUX2_SOURCE_DIR) / "tests/unit/checkpoint/data" / name;
-}
 
 GgufFile parse(const std::string& bytes) {
   return parse_gguf(std::as_bytes(std::span(bytes)), nullptr, "file.gguf");
@@ -32,8 +25,8 @@ std::string refusal_of_tensor(const GgufTensor& tensor) {
 }
 
 TEST(Gguf, EveryTypeGivesTheNumbersOfTheGgufPackage) {
-  const GgufFile file = read_gguf(data("blocks.gguf"));
-  const SafetensorsFile expected = read_safetensors(data("blocks.safetensors"));
+  const GgufFile file = read_gguf(test_data("blocks.gguf"));
+  const SafetensorsFile expected = read_safetensors(test_data("blocks.safetensors"));
   ASSERT_EQ(expected.tensors.size(), 17u);
   for (const auto& [name, numbers] : expected.tensors) {
     SCOPED_TRACE(name);
@@ -50,7 +43,7 @@ TEST(Gguf, EveryTypeGivesTheNumbersOfTheGgufPackage) {
 }
 
 TEST(Gguf, RowsMayBeReadAloneAndInsideBlocks) {
-  const GgufFile file = read_gguf(data("blocks.gguf"));
+  const GgufFile file = read_gguf(test_data("blocks.gguf"));
   for (const auto& [name, tensor] : file.tensors) {
     if (!holds_numbers(tensor)) continue;
     SCOPED_TRACE(name);
@@ -65,7 +58,7 @@ TEST(Gguf, RowsMayBeReadAloneAndInsideBlocks) {
 }
 
 TEST(Gguf, MetadataOfEveryKind) {
-  const Metadata metadata = read_gguf(data("blocks.gguf")).metadata;
+  const Metadata metadata = read_gguf(test_data("blocks.gguf")).metadata;
   EXPECT_EQ(*metadata.text("general.architecture"), "flux");
   EXPECT_EQ(metadata.integer("test.u8"), 200);
   EXPECT_EQ(metadata.integer("test.i8"), -100);
@@ -114,7 +107,7 @@ TEST(Gguf, ReadsVersionTwoAndOtherAlignments) {
 }
 
 TEST(Gguf, EveryTruncationIsRefused) {
-  const std::string whole = read_text(data("blocks.gguf"));
+  const std::string whole = read_text(test_data("blocks.gguf"));
   const std::size_t last_block = whole.size() - 1;
   for (std::size_t size = 0; size < whole.size(); size += size < 2000 ? 1 : 997)
     refusal_of([&] { parse(whole.substr(0, size)); });
