@@ -178,7 +178,7 @@ TEST(Companions, LayoutsOfOthersAreNamed) {
       {"x.qzeros", "GPTQ or AWQ"},
       {"x.g_idx", "GPTQ"},
       {"x.wzeros", "nunchaku's AWQ"},
-      {"x.SCB", "LLM.int8()"},
+      {"x.SCB", "bitsandbytes LLM.int8()"},
       {"x.weight_packed", "compressed-tensors"},
       {"x.qscale_weight", "Mistral's FP8"},
   };
