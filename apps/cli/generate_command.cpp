@@ -26,12 +26,56 @@ std::vector<fs::path> tensor_files(const GenerateOptions& options) {
   return files;
 }
 
+// The names of the pictures, of previews, and whatever else is written: found out before the work.
+struct OutputFiles {
+  std::vector<fs::path> pictures;
+  std::vector<fs::path> previews;
+};
+
+OutputFiles plan_files(const GenerateOptions& options, const Request& request) {
+  const std::size_t count = picture_count(request);
+  OutputFiles files;
+  if (options.output_type == Output::images) {
+    files.pictures = output_names(options.output, count, request.seeds);
+    if (!options.no_metadata) check_text_fits(files.pictures, request.prompt);
+  }
+  if (options.preview) files.previews = output_names(*options.preview, count, request.seeds);
+  std::vector<fs::path> pictures = files.pictures;
+  pictures.insert(pictures.end(), files.previews.begin(), files.previews.end());
+  check_outputs(pictures, tensor_files(options));
+  return files;
+}
+
+// Leaving pictures out makes sense where something else is kept.
+void check_output_type(const GenerateOptions& options) {
+  const auto demand = [](const std::optional<std::string>& file, const char* option) {
+    if (file) return;
+    throw Error(ErrorCode::invalid_request, "nothing would be written", "--output-type",
+                fmt::format("name a file with {}", option));
+  };
+  if (options.output_type == Output::latents) demand(options.save_latents, "--save-latents");
+  if (options.output_type != Output::prompt_embeds) return;
+  demand(options.save_prompt_embeds, "--save-prompt-embeds");
+  if (options.save_latents) {
+    throw Error(ErrorCode::invalid_request, "there are no latents to save", "--save-latents",
+                "--output-type prompt-embeds ends before them");
+  }
+}
+
 Result draw(const Pipeline& pipeline, const Request& request, const GenerateOptions& options,
-            const std::stop_token& stop) {
+            const std::vector<fs::path>& previews, const std::stop_token& stop) {
   ProgressDisplay display(options.verbosity == Verbosity::quiet ? ProgressStyle::none
                                                                 : options.progress);
   RunOptions run;
   run.stop = stop;
+  run.output = options.output_type;
+  run.vae_tiling = options.vae_tiling;
+  if (!previews.empty()) {
+    run.preview = [&previews](const Preview& preview) {
+      for (std::size_t i = 0; i < preview.images.size(); ++i)
+        save_image(preview.images[i], previews[i]);
+    };
+  }
   run.progress = [&display](const Progress& progress) { display.show(progress); };
   return pipeline.generate(request, run);
 }
@@ -79,17 +123,16 @@ void log_model(const Pipeline& pipeline) {
 
 void run_generate(const GenerateOptions& options) {
   set_verbosity(options.verbosity);
+  check_output_type(options);
   const BuiltRequest built = build_request(options);
-  std::vector<fs::path> files =
-      output_names(options.output, picture_count(built.request), built.request.seeds);
-  check_outputs(files, tensor_files(options));
+  OutputFiles files = plan_files(options, built.request);
   if (built.seed_drawn) spdlog::info("seed {}", built.request.seeds.front());
 
   const StopOnSignal signals;
   const Clock::time_point begun = Clock::now();
   const Pipeline pipeline = Pipeline::load(built.model, for_one_call(options.pipeline));
   log_model(pipeline);
-  const Result result = draw(pipeline, built.request, options, signals.token());
+  const Result result = draw(pipeline, built.request, options, files.previews, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
 
   for (const std::string& prompt : result.rewritten_prompts)
@@ -97,7 +140,10 @@ void run_generate(const GenerateOptions& options) {
 
   Run run = {.pipeline = pipeline,
              .result = result,
-             .files = std::move(files),
+             .files = std::move(files.pictures),
+             .preview_files = options.output_type == Output::prompt_embeds
+                                  ? std::vector<fs::path>{}
+                                  : std::move(files.previews),
              .latents_file = options.save_latents,
              .prompt_embeds_file = options.save_prompt_embeds,
              .warnings = built.warnings};

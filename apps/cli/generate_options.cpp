@@ -25,6 +25,9 @@ Examples:
   flux2 generate -m FLUX.2-dev -p "the same, at night" --image day.jpg -o night.png
   flux2 generate -p "a red hat" --inpaint cat.png --mask head.png --keep-unmasked -o hat.png
   flux2 generate -p "a garden" --inpaint cat.png --outpaint 128,0,128,0 --keep-unmasked -o wide.png
+  flux2 generate -p "a cat" --inpaint photo.png --strength 0.6 -o painted.png
+  flux2 generate -p "a cat" --caption-upsample-temperature 0.15 --preview now.png -o cat.png
+  flux2 generate -p "a cat" --output-type prompt-embeds --save-prompt-embeds cat.safetensors
   flux2 generate --from cat.png --seed 43 -o other-cat.png
 
 Several pictures: %d (or %03d) in FILE becomes a picture's number from 0, {seed} its seed;
@@ -42,6 +45,12 @@ void add_subject(CLI::App& app, GenerateOptions& o) {
       ->group(group);
   add_texts(app, "--image", o.images, "FILE",
             "reference picture (PNG, JPEG, WebP); repeat for several, in order")
+      ->group(group);
+  add_texts(app, "--image-per-sample", o.images_per_sample, "FILE",
+            "reference for one picture alone; as many as pictures, or as prompts")
+      ->group(group);
+  add_texts(app, "--image-latents", o.image_latents, "FILE",
+            "reference as latents: safetensors with `image_latents` [1 or B, 128, H/16, W/16]")
       ->group(group);
   add_texts(app, "--negative-prompt", o.negative_prompts, "TEXT",
             "what to lead away from, for models with true guidance; once, or once a prompt")
@@ -96,13 +105,17 @@ void add_sampling(CLI::App& app, GenerateOptions& o) {
       ->group(group);
   add_number<int>(app, "--num-images", o.num_images, {1, kMostPictures}, "pictures a prompt; 1")
       ->group(group);
-  add_choice<Noise>(app, "--noise", o.noise,
-                    {{"torch-cpu", Noise::torch_cpu}, {"torch-cuda", Noise::torch_cuda}},
-                    "whose random numbers the first noise is; torch-cpu")
+  add_choice<Noise>(
+      app, "--noise", o.noise,
+      {{"torch-cpu", Noise::torch_cpu},
+       {"torch-cpu-legacy", Noise::torch_cpu_legacy},
+       {"torch-cuda", Noise::torch_cuda}},
+      "whose random numbers the first noise is; torch-cpu (legacy: before torch 2.15)")
       ->group(group);
-  add_choice<NoiseDType>(app, "--noise-dtype", o.noise_dtype,
-                         {{"f32", NoiseDType::f32}, {"bf16", NoiseDType::bf16}},
-                         "the type it is drawn in; f32")
+  add_choice<NoiseDType>(
+      app, "--noise-dtype", o.noise_dtype,
+      {{"f32", NoiseDType::f32}, {"bf16", NoiseDType::bf16}, {"f16", NoiseDType::f16}},
+      "the type it is drawn in; f32")
       ->group(group);
   add_text(app, "--cuda-card", o.cuda_card, "NAME",
            "card whose noise torch-cuda imitates, or SMSxTHREADS (132x2048); h100")
@@ -110,11 +123,24 @@ void add_sampling(CLI::App& app, GenerateOptions& o) {
   add_text(app, "--latents", o.latents, "FILE",
            "safetensors with `latents` [B, 128, H/16, W/16]: the first noise itself; sets the size")
       ->group(group);
+  add_text(
+      app, "--attention-mask", o.attention_mask, "FILE",
+      "safetensors with `attention_mask`, added to the scores over [text; picture; references]")
+      ->group(group);
 }
 
 void add_output(CLI::App& app, GenerateOptions& o) {
   const char* group = "Where it goes";
   add_text(app, "-o,--output", o.output, "FILE", ".png, .jpg or .webp; flux2.png")->group(group);
+  add_choice<Output>(app, "--output-type", o.output_type,
+                     {{"images", Output::images},
+                      {"latents", Output::latents},
+                      {"prompt-embeds", Output::prompt_embeds}},
+                     "how far to go; what is left out is not computed; images")
+      ->group(group);
+  add_text(app, "--preview", o.preview, "FILE",
+           "picture of what the steps are coming to, written again after each one")
+      ->group(group);
   add_text(app, "--save-latents", o.save_latents, "FILE",
            "safetensors with `latents` [B, tokens, 128], what the last step left")
       ->group(group);
@@ -138,6 +164,11 @@ void add_machine(CLI::App& app, GenerateOptions& o) {
   add_choice<Device>(app, "--device", o.pipeline.device,
                      {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"auto", Device::automatic}},
                      "auto")
+      ->group(group);
+  add_choice<VaeTiling>(
+      app, "--vae-tiling", o.vae_tiling,
+      {{"auto", VaeTiling::automatic}, {"on", VaeTiling::on}, {"off", VaeTiling::off}},
+      "let the VAE work in tiles; auto: where a whole picture does not fit")
       ->group(group);
   add_number<int>(app, "--threads", o.pipeline.threads, {1, kMostThreads},
                   "default: the cores that this process may use")
@@ -166,9 +197,13 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
 }
 
 std::string option_of_argument(const std::string& argument) {
-  constexpr std::array<std::pair<const char*, const char*>, 24> kOptions = {{
+  constexpr std::array<std::pair<const char*, const char*>, 28> kOptions = {{
       {"prompt", "--prompt"},
       {"image", "--image"},
+      {"image_per_sample", "--image-per-sample"},
+      {"image_latents", "--image-latents"},
+      {"attention_mask", "--attention-mask"},
+      {"vae_tiling", "--vae-tiling"},
       {"width", "--width"},
       {"height", "--height"},
       {"num_inference_steps", "--steps"},

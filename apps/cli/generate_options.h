@@ -19,6 +19,9 @@ struct GenerateOptions {
   std::vector<std::string> prompts;
   std::vector<std::string> prompt_files;  ///< each holds one prompt; "-" is standard input
   std::vector<std::string> images;
+  std::vector<std::string> images_per_sample;  ///< one a picture, or one a prompt
+  std::vector<std::string> image_latents;
+  std::optional<std::string> attention_mask;
   InpaintOptions inpaint;
   std::vector<std::string> negative_prompts;
   std::optional<double> caption_upsample_temperature;
@@ -41,6 +44,8 @@ struct GenerateOptions {
 
   // Where it goes.
   std::string output = "flux2.png";
+  Output output_type = Output::images;
+  std::optional<std::string> preview;
   std::optional<std::string> save_latents;
   std::optional<std::string> save_prompt_embeds;
   bool no_metadata = false;
@@ -49,6 +54,7 @@ struct GenerateOptions {
   // How it is done.
   std::optional<std::string> model;
   PipelineOptions pipeline;
+  VaeTiling vae_tiling = VaeTiling::automatic;
   ProgressStyle progress = ProgressStyle::automatic;
   Verbosity verbosity = Verbosity::normal;
 };

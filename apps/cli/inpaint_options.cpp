@@ -12,7 +12,7 @@ constexpr std::size_t kSides = 4;
 
 // An option that asks for something; null if none does.
 const char* first_given(const InpaintOptions& o) {
-  if (o.mask) return "--mask";
+  if (!o.masks.empty()) return "--mask";
   if (o.strength) return "--strength";
   if (o.padding_mask_crop) return "--padding-mask-crop";
   if (o.keep_unmasked) return "--keep-unmasked";
@@ -28,15 +28,22 @@ Margins margins_of(const std::vector<int>& sides) {
   return {.left = sides[0], .top = sides[1], .right = sides[2], .bottom = sides[3]};
 }
 
+std::vector<Image> load_images(const std::vector<std::string>& files) {
+  std::vector<Image> images;
+  for (const std::string& file : files)
+    images.push_back(load_image(file));
+  return images;
+}
+
 }  // namespace
 
 void add_inpaint(CLI::App& app, InpaintOptions& o) {
   const char* group = "What to paint over";
-  add_text(app, "--inpaint", o.image, "FILE",
-           "picture to paint over; --image then gives further references")
+  add_texts(app, "--inpaint", o.images, "FILE",
+            "picture to paint over; --image then gives further references; repeat for one a sample")
       ->group(group);
-  add_text(app, "--mask", o.mask, "FILE",
-           "white is painted, black is kept; default: all is painted (image to image)")
+  add_texts(app, "--mask", o.masks, "FILE",
+            "white is painted, black is kept; default: all is painted (image to image); repeatable")
       ->group(group);
   add_number<double>(app, "--strength", o.strength, {0.0, 1.0},
                      "how much may change, 0 to 1; 0.8, with --outpaint 1")
@@ -53,9 +60,9 @@ void add_inpaint(CLI::App& app, InpaintOptions& o) {
 }
 
 void replace_inpaint(Request& request, const InpaintOptions& options) {
-  if (options.image) {
+  if (!options.images.empty()) {
     request.inpaint.emplace();
-    request.inpaint->image = load_image(*options.image);
+    request.inpaint->image = load_images(options.images);
   }
   const char* given = first_given(options);
   if (given == nullptr) return;
@@ -64,7 +71,7 @@ void replace_inpaint(Request& request, const InpaintOptions& options) {
                 "give one with --inpaint");
   }
   Inpaint& inpaint = *request.inpaint;
-  if (options.mask) inpaint.mask_image = load_image(*options.mask);
+  if (!options.masks.empty()) inpaint.mask_image = load_images(options.masks);
   if (options.strength) inpaint.strength = options.strength;
   if (options.padding_mask_crop) inpaint.padding_mask_crop = options.padding_mask_crop;
   if (options.keep_unmasked) inpaint.keep_unmasked = true;

@@ -11,8 +11,8 @@ namespace flux2::cli {
 
 /// What `flux2 generate` was told about painting over a picture; no file has been read.
 struct InpaintOptions {
-  std::optional<std::string> image;
-  std::optional<std::string> mask;
+  std::vector<std::string> images;
+  std::vector<std::string> masks;
   std::optional<double> strength;
   std::optional<int> padding_mask_crop;
   bool keep_unmasked = false;

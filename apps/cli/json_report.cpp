@@ -54,6 +54,8 @@ std::string run_report(const Run& run) {
     json["rewritten_prompts"] = run.result.rewritten_prompts;
   }
   json["warnings"] = run.warnings;
+  for (const auto& file : run.preview_files)
+    json["preview_files"].push_back(file.string());
   if (run.latents_file) json["latents_file"] = *run.latents_file;
   if (run.prompt_embeds_file) json["prompt_embeds_file"] = *run.prompt_embeds_file;
   return dump(json);

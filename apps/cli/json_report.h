@@ -14,6 +14,7 @@ struct Run {
   const Pipeline& pipeline;
   const Result& result;
   std::vector<std::filesystem::path> files;  ///< the pictures, in order
+  std::vector<std::filesystem::path> preview_files;
   std::optional<std::string> latents_file;
   std::optional<std::string> prompt_embeds_file;
   std::vector<std::string> warnings;
@@ -24,7 +25,7 @@ struct Run {
 /// files, seeds, width, height, steps, guidance_scale, model {name, path, family, pipeline},
 /// backend, compute, threads, seconds, stages [{name, seconds}], step_seconds, peak_memory_bytes,
 /// warnings; rewritten_prompts where prompts were rewritten; latents_file and prompt_embeds_file
-/// where they were written.
+/// where they were written; preview_files where previews were asked for.
 std::string run_report(const Run& run);
 
 /// The same for models: an array of {name, path, family, pipeline, defaults {width, height, steps,

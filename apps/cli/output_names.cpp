@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 #include <set>
 #include <string_view>
 
@@ -69,10 +70,29 @@ fs::path numbered(const fs::path& path, std::size_t number) {
          fmt::format("{}{}{}{}", stem, digit ? "-" : "", number, path.extension().string());
 }
 
-void check_ending(const fs::path& picture) {
+std::string lower_ending(const fs::path& picture) {
   std::string ending = picture.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending;
+}
+
+bool is_jpeg(const fs::path& picture) {
+  const std::string ending = lower_ending(picture);
+  return ending == ".jpg" || ending == ".jpeg";
+}
+
+// UTF-16 units of UTF-8: one for each character, two for those of four bytes.
+std::size_t utf16_length(const std::string& text) {
+  const auto units = [](std::size_t sum, char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return sum + (byte >= 0xF0 ? 2 : (byte & 0xC0U) == 0x80U ? 0 : 1);
+  };
+  return std::accumulate(text.begin(), text.end(), std::size_t{0}, units);
+}
+
+void check_ending(const fs::path& picture) {
+  const std::string ending = lower_ending(picture);
   constexpr std::array<std::string_view, 4> kEndings = {".png", ".jpg", ".jpeg", ".webp"};
   if (std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end()) return;
   throw Error(ErrorCode::invalid_request,
@@ -128,6 +148,20 @@ std::vector<fs::path> output_names(const std::string& pattern, std::size_t count
       names[i] = numbered(names[i], i);
   }
   return names;
+}
+
+void check_text_fits(const std::vector<fs::path>& pictures,
+                     const std::vector<std::string>& prompts) {
+  const auto jpeg = std::find_if(pictures.begin(), pictures.end(), is_jpeg);
+  if (jpeg == pictures.end()) return;
+  // A comment has 32 000 units, and steps, seed, size and model follow the prompt.
+  constexpr std::size_t kMostUnits = 31'000;
+  for (const std::string& prompt : prompts) {
+    if (utf16_length(prompt) <= kMostUnits) continue;
+    throw Error(ErrorCode::invalid_request,
+                fmt::format("a JPEG cannot carry a prompt of over {} characters", kMostUnits),
+                jpeg->string(), "write a PNG, or give --no-metadata");
+  }
 }
 
 void check_outputs(const std::vector<fs::path>& pictures, const std::vector<fs::path>& tensors) {

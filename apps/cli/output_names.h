@@ -26,4 +26,9 @@ std::vector<std::filesystem::path> output_names(const std::string& pattern, std:
 void check_outputs(const std::vector<std::filesystem::path>& pictures,
                    const std::vector<std::filesystem::path>& tensors);
 
+/// Finds out before the work whether the prompts fit into what a JPEG can say about itself.
+/// @throws Error invalid_request: one of `pictures` is a JPEG and a prompt is too long for it
+void check_text_fits(const std::vector<std::filesystem::path>& pictures,
+                     const std::vector<std::string>& prompts);
+
 }  // namespace flux2::cli

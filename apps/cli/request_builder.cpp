@@ -109,6 +109,9 @@ void replace_sampling(Request& request, const GenerateOptions& options) {
     request.width.reset();
     request.height.reset();
   }
+  if (options.attention_mask) {
+    request.attention_mask = load_array(*options.attention_mask, "attention_mask");
+  }
   replace(request.noise, options.noise);
   replace(request.noise_dtype, options.noise_dtype);
   replace(request.cuda_card, options.cuda_card);
@@ -118,10 +121,15 @@ void replace_sampling(Request& request, const GenerateOptions& options) {
 }
 
 void replace_images(Request& request, const GenerateOptions& options) {
-  if (options.images.empty()) return;
-  request.image.clear();
+  if (!options.images.empty()) request.image.clear();
   for (const std::string& file : options.images)
     request.image.push_back(load_image(file));
+  if (!options.image_latents.empty()) request.image_latents.clear();
+  for (const std::string& file : options.image_latents)
+    request.image_latents.push_back(load_array(file, "image_latents"));
+  if (!options.images_per_sample.empty()) request.image_per_sample.clear();
+  for (const std::string& file : options.images_per_sample)
+    request.image_per_sample.push_back({load_image(file)});
 }
 
 RecordedRequest read_recorded(const std::string& file) {

@@ -18,8 +18,8 @@ enum class ErrorCode {
 
 /// The one exception type that leaves this library.
 ///
-/// `what()` is a single line: "where: message (hint)". The parts are kept apart for callers that
-/// present them in their own way.
+/// `what()` is a single line: "where: message (hint)", control characters in it as "\x0a". The
+/// parts are kept apart for callers that present them in their own way.
 class Error : public std::exception {
  public:
   /// @param code     kind of failure

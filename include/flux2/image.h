@@ -21,6 +21,10 @@ enum class PixelFormat {
   bilevel,     ///< 1 byte, 0 or 255: "1"
   palette,     ///< 1 byte, an index into `palette`: "P"
   gray16,      ///< 2 bytes, native order: "I;16"
+  rgb16,       ///< 3 values of 16 bits in native order, 0 to 65535; Pillow has none
+  /// 3 floats in native order, 0 to 1: numpy arrays and tensors in Diffusers. Such a picture
+  /// reaches the VAE without being rounded to 8 bits, and so does rgb16.
+  rgb_float,
 };
 
 /// Bytes that one pixel of `format` takes.
@@ -79,7 +83,8 @@ ImageText load_image_text(const std::filesystem::path& path);
 /// Writes .png, .jpg/.jpeg (quality 95, 4:4:4) or .webp (lossless), by the ending of `path`: to a
 /// temporary name in the same folder, then renamed, so that no half-written file is ever seen.
 ///
-/// PNG keeps every format; JPEG and WebP get palettes resolved and 16-bit gray scaled.
+/// PNG keeps every format but `rgb16` and `rgb_float`, which are rounded to 8 bits; JPEG and WebP
+/// get palettes resolved and 16-bit gray scaled.
 /// @param image  in any format
 /// @param path   of the new file; one that exists is replaced
 /// @param text   UTF-8, written as PNG text chunks; JPEG and WebP carry only "parameters", as the

@@ -6,17 +6,18 @@
 
 #include "flux2/array.h"
 #include "flux2/export.h"
-#include "flux2/pipeline.h"
+#include "flux2/request.h"
 
 namespace FLUX2_API flux2 {
 
-/// The random numbers of `torch.Generator("cpu")`, for noise that the caller draws: a generator
-/// that goes on from one call to the next. Its numbers are a request's `latents`. Not for use by
-/// several threads at once.
+/// The random numbers of `torch.Generator("cpu")`, going on from one call to the next: a request's
+/// `noise_source` may draw from them. Not for use by several threads at once.
 class NoiseGenerator {
  public:
-  /// @param seed  as `manual_seed`
-  explicit NoiseGenerator(std::uint64_t seed);
+  /// @param seed   as `manual_seed`
+  /// @param noise  torch_cpu or torch_cpu_legacy
+  /// @throws Error invalid_request: torch_cuda
+  explicit NoiseGenerator(std::uint64_t seed, Noise noise = Noise::torch_cpu);
   /// Leaves nothing but a generator that may be assigned to.
   NoiseGenerator(NoiseGenerator&&) noexcept;
   /// The same.

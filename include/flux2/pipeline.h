@@ -1,10 +1,10 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -13,6 +13,8 @@
 #include "flux2/export.h"
 #include "flux2/image.h"
 #include "flux2/model.h"
+#include "flux2/request.h"
+#include "flux2/run.h"
 
 namespace FLUX2_API flux2 {
 
@@ -26,152 +28,6 @@ enum class Compute {
 /// Where a model computes.
 enum class Device { automatic, cpu, cuda };
 
-/// Whose random numbers the initial latents are.
-enum class Noise {
-  torch_cpu,   ///< torch.Generator("cpu")
-  torch_cuda,  ///< torch.Generator("cuda"): depends on the card, see `cuda_card`
-};
-
-/// The type the noise is drawn in, as torch rounds it.
-enum class NoiseDType { f32, bf16 };
-
-/// Pixels on each side of a picture.
-struct Margins {
-  int left = 0;    ///< 0 or more
-  int top = 0;     ///< 0 or more
-  int right = 0;   ///< 0 or more
-  int bottom = 0;  ///< 0 or more
-};
-
-/// A picture to paint over. Names and meanings are those of Diffusers'
-/// `Flux2KleinInpaintPipeline.__call__`; here every family can do it.
-///
-/// The picture is also the first reference. What is painted has its size, shrunk to at most
-/// 1024 x 1024 pixels' area and floored to multiples of 16; width and height of the request have
-/// no say.
-struct Inpaint {
-  Image image;  ///< of any size and format
-  /// In place of `image`: [1, 128, H/16, W/16], patches of the VAE's latents, not normalised.
-  std::optional<FloatArray> image_latents;
-  /// White is painted, black is kept; of any size. None: the whole picture is painted (image to
-  /// image).
-  std::optional<Image> mask_image;
-  /// 0 to 1: how much of the schedule runs, and so how much may change. Default 0.8; 1 with
-  /// `outpaint`.
-  std::optional<double> strength;
-  /// Paints only the part around the mask, with so many pixels more on each side, at full size.
-  std::optional<int> padding_mask_crop;
-  /// The result is the picture as it was given, in its own size: byte for byte where the mask is
-  /// black, painted where it is white, with a seam that fades inside the white. Otherwise it is
-  /// what Diffusers returns: the VAE's rendering of the whole picture.
-  bool keep_unmasked = false;
-  /// Grows the picture by so many pixels and paints what is new, beside `mask_image` if given.
-  std::optional<Margins> outpaint;
-};
-
-/// One call of a pipeline. Names and meanings are those of Diffusers' `Flux2Pipeline.__call__`;
-/// what is left unset follows from the model (ModelDefaults).
-struct Request {
-  /// One or more prompts: a batch. Empty where `prompt_embeds` is given.
-  std::vector<std::string> prompt;
-  /// Reference pictures, in order; all of them condition every sample.
-  std::vector<Image> image;
-  /// A picture to paint over; `image` then holds further references.
-  std::optional<Inpaint> inpaint;
-  std::optional<int> height;  ///< pixels; floored to a multiple of 16. Default: first reference
-  std::optional<int> width;   ///< pixels
-  std::optional<int> num_inference_steps;  ///< 1 or more
-  /// Custom schedule before the resolution shift, each in (0, 1]; its length is the step count.
-  std::vector<double> sigmas;
-  /// [dev]: an input of the model. klein base: true guidance where over 1. Else without effect.
-  std::optional<double> guidance_scale;
-  int num_images_per_prompt = 1;  ///< 1 or more
-  /// None: drawn at random. One: one generator for the whole batch. Else one a picture.
-  std::vector<std::uint64_t> seeds;
-  Noise noise = Noise::torch_cpu;            ///< whose generator the seeds are for
-  NoiseDType noise_dtype = NoiseDType::f32;  ///< type of the reference run to repeat
-  std::string cuda_card = "h100";  ///< for torch_cuda: a known card, or "SMSxTHREADS" (132x2048)
-  /// Initial noise [B, 128, H/16, W/16] in place of seeds; sets the size.
-  std::optional<FloatArray> latents;
-  /// [prompts, L, text width] in place of `prompt`.
-  std::optional<FloatArray> prompt_embeds;
-  /// What true guidance leads away from: one text, or one a prompt. Default: the empty prompt.
-  std::vector<std::string> negative_prompt;
-  /// [prompts or 1, L, text width] in place of `negative_prompt`.
-  std::optional<FloatArray> negative_prompt_embeds;
-  std::optional<int> max_sequence_length;  ///< text tokens, padding included
-  /// Layers of the text encoder whose outputs are stacked, counted from 1; empty: the family's.
-  std::vector<int> text_encoder_out_layers;
-  /// Lets the text encoder rewrite the prompts first, sampling at this temperature (0.15 is
-  /// recommended; 0 takes the likeliest words). [dev] looks at the pictures as well.
-  std::optional<double> caption_upsample_temperature;
-};
-
-/// The stages of a call, in the order they run.
-enum class Stage {
-  load_text,
-  upsample,  ///< counts tokens, of all prompts
-  encode_text,
-  load_transformer,
-  load_vae,
-  encode_images,
-  denoise,
-  decode
-};
-
-/// "text", "load transformer", ...: for people.
-std::string to_string(Stage stage);
-
-/// How far a call is.
-struct Progress {
-  Stage stage = Stage::encode_text;  ///< the one that runs
-  std::int64_t done = 0;             ///< steps, pictures or bytes of this stage
-  std::int64_t total = 0;            ///< 0 if unknown
-  double seconds = 0;                ///< since the stage began
-};
-
-/// What a step left behind; changes made here are what the next step starts from.
-struct StepState {
-  int step = 0;              ///< 0 is the first
-  double timestep = 0;       ///< sigma * 1000 before the step
-  FloatArray latents;        ///< [B, tokens, 128], packed and normalised
-  FloatArray prompt_embeds;  ///< [prompts, L, text width]
-};
-
-/// How a call runs; has no influence on the picture unless the callback changes something. Every
-/// member may be left out of a designated initialiser.
-struct RunOptions {
-  /// Ends the call with Error cancelled within a step.
-  std::stop_token stop = {};
-  /// Called often, from the thread that called generate.
-  std::function<void(const Progress&)> progress = {};
-  /// Called after each step. Copies are made only if it is set.
-  std::function<void(StepState&)> callback_on_step_end = {};
-  /// Skips decoding: no pictures, only latents.
-  bool latents_only = false;
-};
-
-/// What one stage took.
-struct StageTime {
-  Stage stage = Stage::denoise;  ///< the one that ran
-  double seconds = 0;            ///< of wall time
-};
-
-/// What a call made.
-struct Result {
-  std::vector<Image> images;  ///< prompt by prompt: all pictures of the first one first
-  FloatArray latents;         ///< [B, tokens, 128] after the last step, packed and normalised
-  FloatArray prompt_embeds;   ///< [prompts, L, text width]
-  /// What the prompts became; empty without `caption_upsample_temperature`.
-  std::vector<std::string> rewritten_prompts;
-  /// The request with every default filled in and the seeds that were drawn.
-  Request request;
-  std::vector<StageTime> times;        ///< in the order they ran
-  std::vector<double> step_seconds;    ///< of wall time, one a denoising step
-  std::int64_t peak_memory_bytes = 0;  ///< of the process, so far
-  std::vector<std::string> warnings;   ///< what was asked for and had no effect
-};
-
 /// How a model is loaded.
 struct PipelineOptions {
   Compute compute = Compute::automatic;  ///< element type of the matmuls
@@ -181,6 +37,27 @@ struct PipelineOptions {
   /// transformer is loaded where both would not fit.
   enum class Residency { automatic, keep, release };
   Residency residency = Residency::automatic;  ///< automatic: keep what fits
+};
+
+/// A diagonal normal distribution over latents, as the VAE encodes a picture.
+struct LatentDistribution {
+  FloatArray mean;          ///< [B, 32, H/8, W/8]; also the mode
+  FloatArray log_variance;  ///< of the same shape, clamped to [-30, 20]
+};
+
+/// What the transformer is given: the arguments of Diffusers' `Flux2Transformer2DModel.forward`.
+struct VelocityInputs {
+  /// [B, S, 128] packed and normalised tokens: the picture, then references.
+  FloatArray hidden_states;
+  FloatArray encoder_hidden_states;  ///< [B, L, text width]
+  std::vector<float> timestep;       ///< sigma, 0 to 1: B values, or one for all
+  /// Where each token is, S of them: (10 a picture, row, column, 0); 0 is the one that is drawn.
+  std::vector<std::array<std::int64_t, 4>> img_ids;
+  /// The same of the text, L of them; empty: (0, 0, 0, place).
+  std::vector<std::array<std::int64_t, 4>> txt_ids;
+  /// The guidance scale: B values, or one for all; empty: none. Only [dev] has that input.
+  std::vector<float> guidance;
+  std::optional<FloatArray> attention_mask;  ///< as Request::attention_mask
 };
 
 /// A FLUX.2 model, ready to draw. Safe to call from several threads: calls queue.
@@ -213,11 +90,53 @@ class Pipeline {
   /// @throws Error invalid_request, bad_file, out_of_memory, cancelled
   Result generate(const Request& request, const RunOptions& options = {}) const;
 
+  // --- The parts, for those who compose them. Of `options` they take stop, progress and tiling.
+  // ---
+
+  /// The VAE's encoder: `vae.encode(pixels).latent_dist`.
+  /// @param pixels  [B, 3, H, W] in [-1, 1] (model_pixels); sides are multiples of 16
+  /// @throws Error invalid_request: another shape, NaN; else as generate
+  LatentDistribution encode_image(const FloatArray& pixels, const RunOptions& options = {}) const;
+
+  /// The VAE's decoder: `vae.decode(latents)`.
+  /// @param latents  [B, 32, h, w], not normalised: from encode_image or unpack_latents
+  /// @return [B, 3, 8 h, 8 w], about [-1, 1], not clamped; images_from_pixels makes pictures
+  /// @throws Error as encode_image
+  FloatArray decode_latents(const FloatArray& latents, const RunOptions& options = {}) const;
+
+  /// Latents of the VAE to the tokens that the steps work on: patched, normalised, packed.
+  /// @param latents  [B, 32, h, w], h and w even
+  /// @return [B, h/2 w/2, 128]
+  FloatArray pack_latents(const FloatArray& latents) const;
+
+  /// The way back, and what Diffusers' klein pipelines return for `output_type="latent"` ([dev]'s
+  /// returns Result::latents as it is).
+  /// @param tokens  [B, height/16 width/16, 128], packed and normalised
+  /// @param height  pixels, as Result::request has it
+  /// @param width   pixels
+  /// @return [B, 32, height/8, width/8]
+  FloatArray unpack_latents(const FloatArray& tokens, int height, int width) const;
+
+  /// The transformer: v = noise - picture, as `Flux2Transformer2DModel.forward` returns it for all
+  /// of `hidden_states`. The scheduler's step is x += (sigma' - sigma) v.
+  /// @return [B, S, 128]
+  /// @throws Error invalid_request: shapes that do not belong together; else as generate
+  FloatArray predict_velocity(const VelocityInputs& inputs, const RunOptions& options = {}) const;
+
  private:
   class FLUX2_PRIVATE Impl;
   explicit Pipeline(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// A picture as encode_image takes it: [1, 3, H, W] in [-1, 1], alpha dropped. Nothing is resized.
+/// @throws Error invalid_request: an inconsistent picture
+FloatArray model_pixels(const Image& image);
+
+/// The pictures of [B, 3, H, W] in [-1, 1], which is what decode_latents returns: clamped, rounded
+/// to 8 bits, rgb.
+/// @throws Error invalid_request: another shape, NaN
+std::vector<Image> images_from_pixels(const FloatArray& pixels);
 
 /// The text that a picture carries: "parameters" in the style other tools read, and "flux2", a
 /// JSON that rebuilds the request.
@@ -235,7 +154,8 @@ struct RecordedRequest {
 /// Rebuilds the request from a picture's text.
 /// @param text  what `load_image_text` read
 /// @param name  of the picture, for errors
-/// @throws Error bad_file: no "flux2" text, damaged, or a reference file is gone or has changed
+/// @throws Error bad_file: no "flux2" text, damaged, or a reference file is gone or has changed;
+///               or the request had something in memory that no file holds
 RecordedRequest recorded_request(const ImageText& text, const std::string& name);
 
 }  // namespace flux2

@@ -31,17 +31,17 @@ void require_canvas(Size picture, const Box& box) {
 Image extend_edges(const Image& picture, const Box& box) {
   require_valid(picture, "image");
   require_canvas({picture.width, picture.height}, box);
-  constexpr std::size_t kBytes = 3;
-  const Image rgb = convert_to_rgb(picture);
-  Image canvas = blank_image(box.width(), box.height(), PixelFormat::rgb);
+  const Image rgb = convert_for_model(picture);
+  const auto bytes = static_cast<std::size_t>(bytes_per_pixel(rgb.format));
+  Image canvas = blank_image(box.width(), box.height(), rgb.format);
   std::uint8_t* target = canvas.pixels.data();
   for (int y = box.top; y < box.bottom; ++y) {
     const int row = std::clamp(y, 0, rgb.height - 1);
-    for (int x = box.left; x < box.right; ++x, target += kBytes) {
+    for (int x = box.left; x < box.right; ++x, target += bytes) {
       const int column = std::clamp(x, 0, rgb.width - 1);
       const std::size_t at = static_cast<std::size_t>(row) * static_cast<std::size_t>(rgb.width) +
                              static_cast<std::size_t>(column);
-      std::memcpy(target, &rgb.pixels[kBytes * at], kBytes);
+      std::memcpy(target, &rgb.pixels[bytes * at], bytes);
     }
   }
   return canvas;

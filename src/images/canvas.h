@@ -9,7 +9,7 @@ namespace flux2 {
 /// The picture on the canvas `box`, in coordinates of the picture: what lies outside of it repeats
 /// its nearest edge pixel.
 /// @param box  holds the whole picture
-/// @return rgb
+/// @return rgb, or rgb_float of deep colour
 /// @throws Error invalid_request: an inconsistent picture; a box that cuts it, or is too large
 Image extend_edges(const Image& picture, const Box& box);
 

@@ -35,7 +35,8 @@ DecodedFile decode_png(Bytes bytes, const std::string& name, DecodeScope scope);
 DecodedFile decode_jpeg(Bytes bytes, const std::string& name, DecodeScope scope);
 DecodedFile decode_webp(Bytes bytes, const std::string& name, DecodeScope scope);
 
-/// Writers of a valid image (require_valid) to a whole file in memory.
+/// Writers of a valid image (require_valid) of at most 8 bits, or 16-bit gray, to a whole file in
+/// memory.
 /// @throws Error invalid_request: what the format cannot hold
 std::vector<std::uint8_t> encode_png(const Image& image, const ImageText& text,
                                      const std::string& name);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 
 #include "images/codec.h"
@@ -11,10 +12,25 @@ namespace {
 
 using Rgba = std::array<std::uint8_t, 4>;
 
-std::uint16_t gray16_at(const std::uint8_t* pixel) {
-  std::uint16_t value = 0;
-  std::memcpy(&value, pixel, sizeof value);
+template <class Value>
+Value value_at(const std::uint8_t* bytes) {
+  Value value{};
+  std::memcpy(&value, bytes, sizeof value);
   return value;
+}
+
+std::uint16_t gray16_at(const std::uint8_t* pixel) {
+  return value_at<std::uint16_t>(pixel);
+}
+
+// 65535 / 255 = 257, an odd number: adding half of it, rounded down, rounds to nearest.
+std::uint8_t high_byte(std::uint16_t value) {
+  return static_cast<std::uint8_t>((value + 128U) / 257U);
+}
+
+// Ties to even, as numpy's round.
+std::uint8_t byte_of(float unit) {
+  return static_cast<std::uint8_t>(std::nearbyint(std::clamp(unit, 0.0F, 1.0F) * 255.0F));
 }
 
 // One pixel of any format as Pillow converts it; the only place that knows how formats are stored.
@@ -35,6 +51,13 @@ Rgba rgba_at(const Image& image, const std::uint8_t* pixel) {
       const auto clipped = static_cast<std::uint8_t>(std::min<int>(gray16_at(pixel), 255));
       return {clipped, clipped, clipped, 255};
     }
+    case PixelFormat::rgb16:
+      return {high_byte(value_at<std::uint16_t>(pixel)),
+              high_byte(value_at<std::uint16_t>(pixel + 2)),
+              high_byte(value_at<std::uint16_t>(pixel + 4)), 255};
+    case PixelFormat::rgb_float:
+      return {byte_of(value_at<float>(pixel)), byte_of(value_at<float>(pixel + 4)),
+              byte_of(value_at<float>(pixel + 8)), 255};
     case PixelFormat::gray:
     case PixelFormat::bilevel:
       break;
@@ -93,12 +116,26 @@ Image convert_to_rgba(const Image& image) {
   });
 }
 
+bool is_deep(const Image& image) {
+  return image.format == PixelFormat::rgb16 || image.format == PixelFormat::rgb_float;
+}
+
+Image convert_for_model(const Image& image) {
+  if (!is_deep(image)) return convert_to_rgb(image);
+  if (image.format == PixelFormat::rgb_float) return image;
+  Image result = blank_image(image.width, image.height, PixelFormat::rgb_float);
+  for (std::size_t i = 0; i < image.pixels.size() / 2; ++i) {
+    const float unit = static_cast<float>(gray16_at(&image.pixels[2 * i])) / 65535.0F;
+    std::memcpy(&result.pixels[4 * i], &unit, sizeof unit);
+  }
+  return result;
+}
+
 Image scale_gray16(Image image) {
   if (image.format != PixelFormat::gray16) return image;
   Image result = blank_image(image.width, image.height, PixelFormat::gray);
   for (std::size_t i = 0; i < result.pixels.size(); ++i) {
-    // 65535 / 255 = 257, an odd number: adding half of it, rounded down, rounds to nearest
-    result.pixels[i] = static_cast<std::uint8_t>((gray16_at(&image.pixels[2 * i]) + 128U) / 257U);
+    result.pixels[i] = high_byte(gray16_at(&image.pixels[2 * i]));
   }
   return result;
 }

@@ -5,7 +5,7 @@
 namespace flux2 {
 
 /// Pillow's `Image.convert("RGB")`: alpha is dropped, not blended; palettes are looked up (an index
-/// past the end is black); 16-bit gray over 255 becomes white.
+/// past the end is black); 16-bit gray over 255 becomes white. Deep colour is rounded to 8 bits.
 Image convert_to_rgb(const Image& image);
 
 /// Pillow's `convert("L")`: (19595 R + 38470 G + 7471 B + 2^15) >> 16, the ITU-R 601-2 luma in
@@ -15,6 +15,12 @@ Image convert_to_gray(const Image& image);
 /// Pillow's `convert("RGBA")`, alpha 255 where the image has none. A transparent colour that a PNG
 /// declares on the side (tRNS) isn't part of an Image and isn't applied.
 Image convert_to_rgba(const Image& image);
+
+/// Whether an image has more than 8 bits of colour: rgb16 or rgb_float.
+bool is_deep(const Image& image);
+
+/// What a model is shown: rgb_float where there is deep colour, else rgb.
+Image convert_for_model(const Image& image);
 
 /// 16-bit gray to 8 bits by scaling: round(v * 255 / 65535). Other formats pass through.
 Image scale_gray16(Image image);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -70,6 +71,13 @@ void require_valid(const Image& image, const std::string& where) {
   if (image.pixels.size() != expected) {
     fail(fmt::format("an image of {}x{} needs {} bytes of pixels, not {}", image.width,
                      image.height, expected, image.pixels.size()));
+  }
+  if (image.format == PixelFormat::rgb_float) {
+    for (std::size_t at = 0; at < image.pixels.size(); at += sizeof(float)) {
+      float value = 0;
+      std::memcpy(&value, &image.pixels[at], sizeof value);
+      if (!std::isfinite(value)) fail("the image holds NaN or infinity");
+    }
   }
   const std::size_t colors = image.palette.size();
   if (image.format == PixelFormat::palette && (colors == 0 || colors % 3 != 0 || colors > 768)) {

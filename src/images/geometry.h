@@ -25,7 +25,7 @@ struct Box {
 };
 
 /// @throws Error invalid_request: no pixels, or pixels or palette of another size than the fields
-///               of the image say; `where` names it
+///               of the image say; NaN or infinity; `where` names it
 void require_valid(const Image& image, const std::string& where);
 
 /// Pillow's `Image.crop`: what lies outside of the image is zero (black, transparent, index 0).

@@ -68,7 +68,8 @@ std::vector<std::uint8_t> encode_as_jpeg(const Image& image, const ImageText& te
     throw Error(ErrorCode::invalid_request, "a JPEG holds no transparency", name,
                 "save as PNG or WebP");
   }
-  const bool gray = image.format != PixelFormat::rgb && image.format != PixelFormat::palette;
+  const bool gray = image.format == PixelFormat::gray || image.format == PixelFormat::gray16 ||
+                    image.format == PixelFormat::bilevel;
   const Image scaled = scale_gray16(image);
   const Image plain = gray ? convert_to_gray(scaled) : convert_to_rgb(scaled);
   return encode_jpeg(plain, exif_of(text, name), name);
@@ -89,6 +90,10 @@ int bytes_per_pixel(PixelFormat format) {
       return 3;
     case PixelFormat::rgba:
       return 4;
+    case PixelFormat::rgb16:
+      return 6;
+    case PixelFormat::rgb_float:
+      return 12;
     case PixelFormat::gray_alpha:
     case PixelFormat::gray16:
       return 2;
@@ -156,7 +161,7 @@ void save_image(const Image& image, const std::filesystem::path& path, const Ima
   const std::string ending = lower_ending(path);
   std::vector<std::uint8_t> bytes;
   if (ending == ".png") {
-    bytes = encode_png(image, text, name);
+    bytes = encode_png(is_deep(image) ? convert_to_rgb(image) : image, text, name);
   } else if (ending == ".jpg" || ending == ".jpeg") {
     bytes = encode_as_jpeg(image, text, name);
   } else if (ending == ".webp") {

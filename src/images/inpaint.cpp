@@ -39,8 +39,13 @@ int width_at_height(Size shape, int height) {
   return static_cast<int>(std::int64_t{shape.width} * height / shape.height);
 }
 
+// Into a target that convert_for_model would give.
 void paste_as_rgb(const Image& source, int left, int top, Image& target) {
-  paste(convert_to_rgb(source), left, top, target);
+  paste(is_deep(target) ? convert_for_model(source) : convert_to_rgb(source), left, top, target);
+}
+
+PixelFormat model_format(const Image& image) {
+  return is_deep(image) ? PixelFormat::rgb_float : PixelFormat::rgb;
 }
 
 // Repeats the first and the last row of `inner` in the bars above and below it.
@@ -74,7 +79,7 @@ Image resize_and_fill(const Image& image, Size size) {
   const Image inner = resize(image, inner_size, Filter::lanczos);
   const int left = size.width / 2 - inner.width / 2;
   const int top = size.height / 2 - inner.height / 2;
-  Image result = blank_image(size.width, size.height, PixelFormat::rgb);
+  Image result = blank_image(size.width, size.height, model_format(image));
   paste_as_rgb(inner, left, top, result);
   if (wide) fill_above_and_below(inner, top, result);
   if (ratio > image_ratio) fill_left_and_right(inner, left, result);
@@ -206,7 +211,7 @@ Size inpaint_size(const Image& capped) {
 }
 
 Image fit_image(const Image& image, Size size, Fit fit) {
-  return convert_to_rgb(fitted(image, size, fit));
+  return convert_for_model(fitted(image, size, fit));
 }
 
 Box crop_region(const Image& mask, Size picture, int padding) {

@@ -21,7 +21,7 @@ enum class Fit {
 /// @throws Error invalid_request: a side under 16 pixels
 Size inpaint_size(const Image& capped);
 
-/// @return rgb of exactly `size`
+/// @return rgb, or rgb_float of deep colour, of exactly `size`
 /// @throws Error invalid_request: `size` or what is left of the image has no pixels
 Image fit_image(const Image& image, Size size, Fit fit);
 

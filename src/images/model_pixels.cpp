@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "flux2/error.h"
 #include "images/codec.h"
@@ -28,6 +29,13 @@ void require_values(std::span<const float> values, Size size) {
 
 std::vector<float> to_model_tensor(const Image& rgb) {
   require_valid(rgb, "image");
+  if (rgb.format == PixelFormat::rgb_float) {
+    std::vector<float> tensor(rgb.pixels.size() / sizeof(float));
+    std::memcpy(tensor.data(), rgb.pixels.data(), rgb.pixels.size());
+    for (float& v : tensor)
+      v = 2.0F * v - 1.0F;
+    return tensor;
+  }
   if (rgb.format != PixelFormat::rgb) {
     throw Error(ErrorCode::invalid_request, "only an RGB image becomes a tensor", "image",
                 "convert it first");

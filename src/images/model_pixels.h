@@ -10,8 +10,8 @@
 /// Source: Diffusers 0.42.1, image_processor.py.
 namespace flux2 {
 
-/// @param rgb  H x W
-/// @return [H, W, 3] in [-1, 1]: 2 * (v / 255) - 1 in float32
+/// @param rgb  H x W, rgb or rgb_float
+/// @return [H, W, 3] in [-1, 1]: 2 * (v / 255) - 1 in float32, 2 v - 1 of floats
 /// @throws Error invalid_request: another format, or an inconsistent image
 std::vector<float> to_model_tensor(const Image& rgb);
 

@@ -57,6 +57,8 @@ Layout layout_of(PixelFormat format) {
     case PixelFormat::gray16:
       return {PNG_COLOR_TYPE_GRAY, 16};
     case PixelFormat::rgb:
+    case PixelFormat::rgb16:
+    case PixelFormat::rgb_float:
       break;
   }
   return {PNG_COLOR_TYPE_RGB, 8};

@@ -48,7 +48,7 @@ Image prepare_reference(const Image& image, const std::string& where) {
   check_reference(image, where);
   const Image capped = cap_area(image);
   const Size size = floor_to_multiple({capped.width, capped.height});
-  return convert_to_rgb(crop(capped, centre_box(capped, size)));
+  return convert_for_model(crop(capped, centre_box(capped, size)));
 }
 
 }  // namespace flux2

@@ -26,8 +26,8 @@ Image cap_area(Image image, int most = kMaxReferenceArea);
 /// Both sides rounded down to a multiple of 16.
 Size floor_to_multiple(Size size);
 
-/// The whole way: check, cap, cut the middle to multiples of 16, convert to RGB.
-/// @return rgb, both sides a multiple of 16
+/// The whole way: check, cap, cut the middle to multiples of 16, convert_for_model.
+/// @return rgb or rgb_float, both sides a multiple of 16
 /// @throws Error invalid_request: as check_reference, or an inconsistent image
 Image prepare_reference(const Image& image, const std::string& where);
 

@@ -117,6 +117,15 @@ struct SixteenBit {
   }
 };
 
+// How floats are summed, as in Pillow's mode "F".
+struct FloatDepth {
+  using Sample = float;
+  using Weight = double;
+  static Weight weight(double w) { return w; }
+  static constexpr double kStart = 0.0;
+  static Sample result(double sum) { return static_cast<float>(sum); }
+};
+
 template <class Depth>
 std::vector<typename Depth::Weight> weights_of(const Axis& axis) {
   std::vector<typename Depth::Weight> weights(axis.weights.size());
@@ -240,6 +249,12 @@ Image resample(const Image& image, Size size, const Kernel& kernel, const Source
 Image resample(const Image& image, Size size, const Kernel& kernel, const SourceBox& box) {
   if (image.format == PixelFormat::gray16) {
     return resample<SixteenBit, 1>(image, size, kernel, box);
+  }
+  if (image.format == PixelFormat::rgb16) {
+    return resample<SixteenBit, 3>(image, size, kernel, box);
+  }
+  if (image.format == PixelFormat::rgb_float) {
+    return resample<FloatDepth, 3>(image, size, kernel, box);
   }
   switch (bytes_per_pixel(image.format)) {
     case 1:

@@ -20,8 +20,8 @@ struct SourceBox {
 ///
 /// bilevel and palette images always use `nearest`; images with alpha are resampled premultiplied;
 /// an equal size is a copy. 8-bit weights have 22 fractional bits, and each of the two passes
-/// rounds to 8 bits: columns first, except where the height shrinks by over twice what the width
-/// does. Source: Pillow 13.0, src/libImaging/Resample.c, Geometry.c.
+/// rounds to the format: columns first, except where the height shrinks by over twice what the
+/// width does. Source: Pillow 13.0, src/libImaging/Resample.c, Geometry.c.
 /// @throws Error invalid_request: a side of `size` under 1, or more pixels than a file may have
 Image resize(const Image& image, Size size, Filter filter);
 

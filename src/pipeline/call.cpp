@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 #include <random>
+#include <set>
+#include <string>
 #include <utility>
 
-#include "images/reference.h"
 #include "pipeline/check.h"
 
 namespace flux2 {
@@ -28,11 +30,13 @@ class Resolution {
     check_prompts();
     check_upsampling();
     check_embeddings();
-    prepare_references();
+    call_.references =
+        prepare_references(request(), call_.prompts, call_.batch, model_.transformer.in_channels);
     prepare_inpaint();
     resolve_size();
     resolve_guidance();
     resolve_text();
+    check_mask();
     resolve_schedule();
     resolve_seeds();
     return std::move(call_);
@@ -123,30 +127,25 @@ class Resolution {
     }
   }
 
-  void prepare_references() {
-    for (std::size_t i = 0; i < request().image.size(); ++i) {
-      const Image& image = request().image[i];
-      const std::string name = image.file.empty() ? fmt::format("image {}", i + 1) : image.file;
-      call_.references.push_back(prepare_reference(image, name));
-    }
-  }
-
   void prepare_inpaint() {
     if (!request().inpaint) return;
     Inpaint& inpaint = *request().inpaint;
     if (inpaint.image_latents) check_image_latents(*inpaint.image_latents);
-    call_.inpaint = plan_inpaint(inpaint);
-    inpaint.strength = call_.inpaint->strength;
-    for (std::string& warning : call_.inpaint->warnings)
-      warn(std::move(warning));
+    call_.inpaint = plan_inpaint(inpaint, call_.batch);
+    inpaint.strength = call_.inpaint.front().strength;
+    std::set<std::string> warnings;  // of several pictures they may be the same
+    for (const InpaintPlan& plan : call_.inpaint)
+      warnings.insert(plan.warnings.begin(), plan.warnings.end());
+    for (const std::string& warning : warnings)
+      warn(warning);
   }
 
   void check_image_latents(const FloatArray& latents) {
     check_array(latents, "image_latents", kLatentRank);
     const std::int64_t most = kMostPixels / Call::kPixelsPerToken;
-    if (latents.shape[0] != 1 || latents.shape[1] != model_.transformer.in_channels ||
-        latents.shape[2] > most || latents.shape[3] > most) {
-      refuse("image_latents", fmt::format("shape {} does not fit [1, {}, height / 16, width / 16]",
+    if (latents.shape[1] != model_.transformer.in_channels || latents.shape[2] > most ||
+        latents.shape[3] > most) {
+      refuse("image_latents", fmt::format("shape {} does not fit [n, {}, height / 16, width / 16]",
                                           shape_text(latents), model_.transformer.in_channels));
     }
   }
@@ -155,8 +154,9 @@ class Resolution {
   // model. Given latents decide above all.
   void resolve_size() {
     Request& r = request();
-    if (call_.inpaint) return resolve_inpaint_size();
-    const bool referenced = !call_.references.empty();
+    if (!call_.inpaint.empty()) return resolve_inpaint_size();
+    const std::optional<Size> first = call_.references.first_size(r);
+    const bool referenced = first.has_value();
     const auto side = [&](const char* name, std::optional<int> given, int reference, int fallback) {
       const int pixels = given && *given != 0 ? *given : referenced ? reference : fallback;
       if (pixels < Call::kPixelsPerToken || pixels > kMostPixels) {
@@ -169,7 +169,6 @@ class Resolution {
       }
       return pixels / Call::kPixelsPerToken;
     };
-    const Image* first = referenced ? &call_.references.front() : nullptr;
     call_.grid.columns = side("width", r.width, first ? first->width : 0, model_.defaults.width);
     call_.grid.rows = side("height", r.height, first ? first->height : 0, model_.defaults.height);
     if (r.latents) resolve_latents(*r.latents);
@@ -180,7 +179,7 @@ class Resolution {
   // The picture that is painted over decides.
   void resolve_inpaint_size() {
     Request& r = request();
-    call_.grid = call_.inpaint->grid;
+    call_.grid = call_.inpaint.front().grid;
     const auto other = [](std::optional<int> given, int size) {
       return given && *given != 0 && *given != size;
     };
@@ -209,12 +208,13 @@ class Resolution {
     const bool fits = grid.rows == call_.grid.rows && grid.columns == call_.grid.columns;
     if (sized && !fits) {
       // klein scatters such latents over a picture of the other size: nobody wants that.
-      if (model_.traits->family != Family::dev || call_.inpaint) {
+      const bool painting = !call_.inpaint.empty();
+      if (model_.traits->family != Family::dev || painting) {
         refuse("latents",
                fmt::format("shape {} does not fit {} x {} pixels", shape_text(latents),
                            call_.width(), call_.height()),
-               call_.inpaint ? "the picture that is painted over decides"
-                             : "leave width and height out: the latents decide");
+               painting ? "the picture that is painted over decides"
+                        : "leave width and height out: the latents decide");
       }
       warn(fmt::format("the latents decide the size: {} x {}", 16 * grid.columns, 16 * grid.rows));
     }
@@ -260,6 +260,26 @@ class Resolution {
     }
   }
 
+  void check_mask() {
+    const Request& r = request();
+    if (!r.attention_mask) return;
+    const bool referenced = !call_.inpaint.empty() || call_.references.tokens(r) > 0;
+    if (model_.traits->references == ReferenceUse::cached && referenced) {
+      warn(fmt::format("attention_mask has no effect beside the references of {}",
+                       model_.traits->title));
+      return;
+    }
+    const std::int64_t negative =
+        r.negative_prompt_embeds ? r.negative_prompt_embeds->shape[1] : *r.max_sequence_length;
+    if (call_.classifier_free && negative != call_.text_tokens()) {
+      refuse("attention_mask",
+             fmt::format("cannot fit {} text tokens and {} of the negative prompt",
+                         call_.text_tokens(), negative),
+             "give both of one length");
+    }
+    check_attention_mask(*r.attention_mask, call_.attention_shape(model_.transformer));
+  }
+
   void resolve_schedule() {
     Request& r = request();
     const int fallback =
@@ -271,7 +291,8 @@ class Resolution {
         make_schedule(model_.scheduler,
                       {.steps = steps, .tokens = call_.grid.tokens(), .custom_sigmas = r.sigmas});
     r.num_inference_steps = steps;
-    if (call_.inpaint) skip_steps(first_step(call_.schedule.steps(), call_.inpaint->strength));
+    if (call_.inpaint.empty()) return;
+    skip_steps(first_step(call_.schedule.steps(), call_.inpaint.front().strength));
   }
 
   void skip_steps(int count) {
@@ -282,6 +303,10 @@ class Resolution {
 
   void resolve_seeds() {
     Request& r = request();
+    if (r.noise_source && r.latents) {
+      refuse("noise_source", "latents are the noise, so that nothing is left to draw",
+             "leave one out");
+    }
     const auto given = static_cast<std::int64_t>(r.seeds.size());
     if (given > 1 && given != call_.batch) {
       refuse("seed", fmt::format("{} seeds for {} pictures: give one, or one a picture", given,
@@ -289,7 +314,7 @@ class Resolution {
     }
     // Rewriting a prompt draws from the first seed as well.
     const bool samples = r.caption_upsample_temperature.value_or(0) > 0;
-    if (given > 0 || (r.latents && !samples)) return;
+    if (given > 0 || ((r.latents || r.noise_source) && !samples)) return;
     std::random_device random;
     r.seeds = {random()};
   }
@@ -299,6 +324,19 @@ class Resolution {
 };
 
 }  // namespace
+
+std::int64_t Call::text_tokens() const {
+  return request.prompt_embeds ? request.prompt_embeds->shape[1] : *request.max_sequence_length;
+}
+
+std::int64_t Call::joint_tokens() const {
+  const std::int64_t painted_over = inpaint.empty() ? 0 : grid.tokens();
+  return text_tokens() + grid.tokens() + painted_over + references.tokens(request);
+}
+
+AttentionShape Call::attention_shape(const TransformerConfig& transformer) const {
+  return {.batch = batch, .heads = transformer.heads, .tokens = joint_tokens()};
+}
 
 Call resolve(const Request& request, const ModelFolder& model) {
   return Resolution(request, model).run();

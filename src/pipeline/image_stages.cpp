@@ -1,127 +1,184 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 
 #include "images/model_pixels.h"
-#include "pipeline/activation_memory.h"
 #include "pipeline/arrays.h"
-#include "pipeline/memory.h"
+#include "pipeline/check.h"
 #include "pipeline/stages.h"
+#include "pipeline/vae_calls.h"
 
 namespace flux2 {
 namespace {
-
-// [1, H, W, 3] in [-1, 1]
-Tensor as_tensor(const Image& rgb) {
-  return make_host_tensor({1, rgb.height, rgb.width, 3}, to_model_tensor(rgb));
-}
 
 TokenGrid grid_of(const Image& image) {
   return {image.height / Call::kPixelsPerToken, image.width / Call::kPixelsPerToken};
 }
 
-// One picture as normalised tokens [1, rows * columns, 128].
-Tensor encode_picture(const StageContext& ctx, const Autoencoder& autoencoder,
-                      const Image& picture) {
-  const Tensor moments = autoencoder.encode(ctx.ops, as_tensor(picture));
-  const Tensor mean = moments.slice(3, 0, autoencoder.config().latent_channels);
-  Tensor tokens = patchify_to_tokens(mean);
-  latent_statistics(autoencoder).normalise(tokens);
-  return tokens;
+// Pictures and latents of a call as normalised tokens.
+class ReferenceEncoder {
+ public:
+  ReferenceEncoder(const StageContext& ctx, const Autoencoder& autoencoder)
+      : ctx_(ctx),
+        autoencoder_(autoencoder),
+        tiling_(encoder_tiling(ctx, autoencoder)),
+        statistics_(latent_statistics(autoencoder)) {}
+
+  // [1, rows * columns, 128]
+  Tensor encode(const Image& picture) {
+    const Tensor pixels =
+        make_host_tensor({1, picture.height, picture.width, 3}, to_model_tensor(picture));
+    const Tensor moments = autoencoder_.encode(ctx_.ops, pixels, tiling_);
+    const Tensor mean = moments.slice(3, 0, autoencoder_.config().latent_channels);
+    const Tensor tokens = patchify_to_tokens(mean);
+    statistics_.normalise(tokens);
+    ctx_.monitor.advance(++done_);
+    return tokens;
+  }
+
+  // [rows of `latents`, rows * columns, 128]
+  Tensor normalised(const FloatArray& latents) const {
+    const Tensor tokens = pack(to_tensor(latents));
+    statistics_.normalise(tokens);
+    return tokens;
+  }
+
+ private:
+  const StageContext& ctx_;
+  const Autoencoder& autoencoder_;
+  std::optional<Tiling> tiling_;
+  LatentStatistics statistics_;
+  std::int64_t done_ = 0;
+};
+
+// Rows [1, n, D] under each other; one of them stands for all.
+Tensor stacked(const std::vector<Tensor>& rows) {
+  if (rows.size() == 1) return rows.front();
+  const Tensor& first = rows.front();
+  Tensor result =
+      make_host_tensor({static_cast<std::int64_t>(rows.size()), first.dim(1), first.dim(2)});
+  for (std::size_t b = 0; b < rows.size(); ++b)
+    std::copy_n(rows[b].f32(), first.elements(),
+                result.slice(0, static_cast<std::int64_t>(b), 1).f32());
+  return result;
 }
 
-// Tokens [1, n, 128] of several pictures, one after another.
-Tensor joined(const std::vector<Tensor>& pictures) {
+// Tokens [1 or B, n, D] of several references, one after another.
+Tensor joined(const std::vector<Tensor>& parts) {
+  std::int64_t rows = 1;
   std::int64_t count = 0;
-  for (const Tensor& tokens : pictures)
+  for (const Tensor& tokens : parts) {
+    rows = std::max(rows, tokens.dim(0));
     count += tokens.dim(1);
-  Tensor result = make_host_tensor({1, count, pictures.front().dim(2)});
-  std::int64_t place = 0;
-  for (const Tensor& tokens : pictures) {
-    std::copy_n(tokens.f32(), tokens.elements(), result.slice(1, place, tokens.dim(1)).f32());
-    place += tokens.dim(1);
+  }
+  Tensor result = make_host_tensor({rows, count, parts.front().dim(2)});
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::int64_t place = 0;
+    for (const Tensor& tokens : parts) {
+      const Tensor from = tokens.slice(0, tokens.dim(0) == 1 ? 0 : row, 1);
+      std::copy_n(from.f32(), from.elements(),
+                  result.slice(0, row, 1).slice(1, place, from.dim(1)).f32());
+      place += from.dim(1);
+    }
   }
   return result;
 }
 
-// A picture is decoded whole where memory allows. If even the tiles of enable_tiling() would not
-// fit, the call ends here.
-std::optional<Tiling> choose_tiling(const StageContext& ctx, const Autoencoder& autoencoder) {
-  const auto needed = [&](std::int64_t width, std::int64_t height) {
-    return autoencoder_activations(autoencoder.config(), width * height, ctx.parts.operand_size());
-  };
-  const std::int64_t whole = needed(ctx.call.width(), ctx.call.height());
-  if (ctx.parts.has_room(whole)) return {};
-  ctx.parts.release_models();
-  if (ctx.parts.has_room(whole)) return {};
-  const Tiling tiling = autoencoder.tiling();
-  require_memory(needed(std::min<std::int64_t>(tiling.sample_size, ctx.call.width()),
-                        std::min<std::int64_t>(tiling.sample_size, ctx.call.height())),
-                 "decoding", "ask for a smaller picture, or save the latents");
-  ctx.monitor.warn(fmt::format("decoded in tiles of {} pixels, since {} would not fit",
-                               tiling.sample_size, format_bytes(whole)));
-  return tiling;
+// What is painted over: one picture for all, or one a sample.
+Tensor encode_painted_over(const Call& call, ReferenceEncoder& encoder) {
+  std::vector<Tensor> sources;  // each is encoded once
+  if (const auto& latents = call.request.inpaint->image_latents) {
+    const Tensor tokens = encoder.normalised(*latents);
+    for (std::int64_t row = 0; row < tokens.dim(0); ++row)
+      sources.push_back(tokens.slice(0, row, 1));
+  } else {
+    for (std::size_t i = 0; i < call.request.inpaint->image.size(); ++i)
+      sources.push_back(encoder.encode(call.inpaint[i].picture));  // plan i has source i
+  }
+  if (sources.size() == 1) return sources.front();
+  std::vector<Tensor> rows;
+  for (std::int64_t b = 0; b < call.batch; ++b)
+    rows.push_back(sources[call.plan_of(b).source]);
+  return stacked(rows);
+}
+
+std::int64_t pictures_of(const Call& call) {
+  std::size_t count = call.references.shared.size();
+  for (const std::vector<Image>& list : call.references.per_sample)
+    count += list.size();
+  if (call.request.inpaint) count += call.request.inpaint->image.size();
+  return static_cast<std::int64_t>(count);
+}
+
+// Lists of samples are copies of the list of their prompt: equal neighbours are encoded once.
+Tensor encode_per_sample(const References& references, std::size_t k, ReferenceEncoder& encoder) {
+  std::vector<Tensor> rows;
+  const Image* before = nullptr;
+  for (const std::vector<Image>& list : references.per_sample) {
+    const bool same = before != nullptr && before->pixels == list[k].pixels;
+    rows.push_back(same ? rows.back() : encoder.encode(list[k]));
+    before = &list[k];
+  }
+  return stacked(rows);
 }
 
 }  // namespace
 
-LatentStatistics latent_statistics(const Autoencoder& autoencoder) {
-  const auto values = [](const Tensor& tensor) {
-    return std::span<const float>(tensor.f32(), static_cast<std::size_t>(tensor.elements()));
-  };
-  return {values(autoencoder.latent_mean()), values(autoencoder.latent_variance()),
-          autoencoder.config().batch_norm_eps};
-}
-
 ReferenceTokens encode_references(const StageContext& ctx) {
-  std::vector<const Image*> pictures;
-  const std::optional<InpaintPlan>& inpaint = ctx.call.inpaint;
-  const std::optional<FloatArray> latents =
-      inpaint ? ctx.call.request.inpaint->image_latents : std::nullopt;
-  if (inpaint && !latents) pictures.push_back(&inpaint->picture);
-  for (const Image& picture : ctx.call.references)
-    pictures.push_back(&picture);
-
+  const Call& call = ctx.call;
+  const Request& request = call.request;
   ReferenceTokens result;
-  if (pictures.empty() && !latents) return result;
-  const CoderSides sides = pictures.empty() ? CoderSides::decoder : CoderSides::both;
+  if (call.inpaint.empty() && call.references.tokens(request) == 0) return result;
+
+  const std::int64_t pictures = pictures_of(call);
+  const CoderSides sides = pictures == 0 ? CoderSides::decoder : CoderSides::both;
   const Autoencoder& autoencoder = ctx.parts.autoencoder(sides, ctx.ops, ctx.monitor);
-  ctx.monitor.begin(Stage::encode_images, static_cast<std::int64_t>(pictures.size()));
-  std::vector<Tensor> tokens;
-  if (latents) {
-    tokens.push_back(pack(to_tensor(*latents)));
-    latent_statistics(autoencoder).normalise(tokens.back());
-    result.grids.push_back(inpaint->grid);
+  ctx.monitor.begin(Stage::encode_images, pictures);
+  ReferenceEncoder encoder(ctx, autoencoder);
+  std::vector<Tensor> parts;
+  const auto add = [&](Tensor tokens, TokenGrid grid) {
+    parts.push_back(std::move(tokens));
+    result.grids.push_back(grid);
+  };
+  if (!call.inpaint.empty()) add(encode_painted_over(call, encoder), call.grid);
+  for (const Image& picture : call.references.shared)
+    add(encoder.encode(picture), grid_of(picture));
+  for (const FloatArray& latents : request.image_latents)
+    add(encoder.normalised(latents), {latents.shape[2], latents.shape[3]});
+  if (!call.references.per_sample.empty()) {
+    const std::vector<Image>& first = call.references.per_sample.front();
+    for (std::size_t k = 0; k < first.size(); ++k)
+      add(encode_per_sample(call.references, k, encoder), grid_of(first[k]));
   }
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    tokens.push_back(encode_picture(ctx, autoencoder, *pictures[i]));
-    result.grids.push_back(grid_of(*pictures[i]));
-    ctx.monitor.advance(static_cast<std::int64_t>(i) + 1);
-  }
-  result.tokens = joined(tokens);
+  result.tokens = joined(parts);
   return result;
 }
 
-std::vector<Image> decode(const StageContext& ctx, const Tensor& latents) {
+Decoded decode(const StageContext& ctx, const Tensor& latents) {
+  const bool as_floats = ctx.monitor.options().output == Output::pixels;
+  const Size size = {ctx.call.width(), ctx.call.height()};
   const Autoencoder& autoencoder = ctx.parts.autoencoder(CoderSides::decoder, ctx.ops, ctx.monitor);
-  const std::optional<Tiling> tiling = choose_tiling(ctx, autoencoder);
+  const std::optional<Tiling> tiling = decoder_tiling(ctx, autoencoder, size);
   ctx.monitor.begin(Stage::decode, latents.dim(0));
   const LatentStatistics statistics = latent_statistics(autoencoder);
-  const Size size = {ctx.call.width(), ctx.call.height()};
-  std::vector<Image> pictures;
+  Decoded decoded;
+  if (as_floats) decoded.pixels.shape = {latents.dim(0), size.height, size.width, 3};
   for (std::int64_t b = 0; b < latents.dim(0); ++b) {
-    const Tensor tokens = make_host_tensor({1, latents.dim(1), latents.dim(2)});
-    std::copy_n(latents.slice(0, b, 1).f32(), tokens.elements(), tokens.f32());
+    const Tensor tokens = copy_of(latents.slice(0, b, 1));
     statistics.denormalise(tokens);
     const Tensor picture =
         autoencoder.decode(ctx.ops, unpatchify_tokens(tokens, ctx.call.grid), tiling);
-    Image painted = from_model_tensor(values_of(picture), size);
-    pictures.push_back(ctx.call.inpaint ? finish_inpaint(*ctx.call.inpaint, std::move(painted))
-                                        : std::move(painted));
+    const std::vector<float> unit = unit_pixels(values_of(picture), size);
+    if (as_floats) {
+      decoded.pixels.values.insert(decoded.pixels.values.end(), unit.begin(), unit.end());
+    } else {
+      Image painted = image_from_unit(unit, size);
+      decoded.images.push_back(ctx.call.inpaint.empty()
+                                   ? std::move(painted)
+                                   : finish_inpaint(ctx.call.plan_of(b), std::move(painted)));
+    }
     ctx.monitor.advance(b + 1);
   }
-  return pictures;
+  return decoded;
 }
 
 }  // namespace flux2

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "images/canvas.h"
 #include "images/convert.h"
@@ -34,7 +36,7 @@ void check_latents(const Inpaint& inpaint) {
   const auto exclude = [](bool given, const char* argument) {
     if (given) refuse(argument, "works on pixels, and the picture is given as latents");
   };
-  exclude(!inpaint.image.pixels.empty(), "image");
+  exclude(!inpaint.image.empty(), "image");
   exclude(inpaint.padding_mask_crop.has_value(), "padding_mask_crop");
   exclude(inpaint.keep_unmasked, "keep_unmasked");
   exclude(inpaint.outpaint.has_value(), "outpaint");
@@ -51,39 +53,45 @@ void check_outpaint(const Margins& m) {
   }
 }
 
-void check(const Inpaint& inpaint) {
-  if (inpaint.image_latents) {
-    check_latents(inpaint);
-  } else if (inpaint.image.pixels.empty()) {
-    refuse("inpaint", "there is no picture to paint over");
-  } else {
-    require_valid(inpaint.image, name_of(inpaint.image, "inpaint"));
+void check_pictures(const Inpaint& inpaint) {
+  if (inpaint.image_latents) return check_latents(inpaint);
+  if (inpaint.image.empty()) refuse("inpaint", "there is no picture to paint over");
+  for (const Image& image : inpaint.image) {
+    if (image.pixels.empty()) refuse("inpaint", "there is no picture to paint over");
+    require_valid(image, name_of(image, "inpaint"));
   }
-  if (inpaint.mask_image) require_valid(*inpaint.mask_image, name_of(*inpaint.mask_image, "mask"));
-  if (inpaint.outpaint) check_outpaint(*inpaint.outpaint);
-  if (inpaint.strength && !(*inpaint.strength >= 0 && *inpaint.strength <= 1)) {
-    refuse("strength", fmt::format("must be 0 to 1, not {}", *inpaint.strength));
-  }
-  if (!inpaint.padding_mask_crop) return;
+}
+
+void check_crop(const Inpaint& inpaint) {
   if (*inpaint.padding_mask_crop < 0) {
     refuse("padding_mask_crop",
            fmt::format("must not be negative, but is {}", *inpaint.padding_mask_crop));
   }
-  if (!inpaint.mask_image && !inpaint.outpaint) {
+  if (inpaint.mask_image.empty() && !inpaint.outpaint) {
     refuse("padding_mask_crop", "there is no mask to crop to", "give a mask");
+  }
+  if (inpaint.image.size() > 1 || inpaint.mask_image.size() > 1) {
+    refuse("padding_mask_crop", "crops one picture to one mask, and there are several",
+           "make a call for each");
   }
 }
 
-// Picture and mask on the grown canvas, which from then on are like any others.
-Inpaint grown(const Inpaint& inpaint) {
-  const Margins& m = *inpaint.outpaint;
-  const Image& image = inpaint.image;
-  const Box box = {-m.left, -m.top, image.width + m.right, image.height + m.bottom};
-  Inpaint result = inpaint;
-  result.image = extend_edges(image, box);
-  result.mask_image =
-      extend_mask(inpaint.mask_image ? &*inpaint.mask_image : nullptr, size_of(image), box);
-  return result;
+void check(const Inpaint& inpaint) {
+  check_pictures(inpaint);
+  for (const Image& mask : inpaint.mask_image)
+    require_valid(mask, name_of(mask, "mask"));
+  if (inpaint.outpaint) check_outpaint(*inpaint.outpaint);
+  if (inpaint.strength && !(*inpaint.strength >= 0 && *inpaint.strength <= 1)) {
+    refuse("strength", fmt::format("must be 0 to 1, not {}", *inpaint.strength));
+  }
+  if (inpaint.padding_mask_crop) check_crop(inpaint);
+}
+
+// Diffusers duplicates what divides the batch and refuses the rest.
+void check_count(const char* argument, std::size_t count, std::int64_t batch) {
+  if (batch % static_cast<std::int64_t>(count) == 0) return;
+  refuse(argument, fmt::format("{} of them cannot be shared out to {} pictures", count, batch),
+         "their number must divide that of the pictures");
 }
 
 TokenGrid grid_of(Size size) {
@@ -95,9 +103,11 @@ Image matched(const Image& mask, const Image& image) {
   return size_of(mask) == size_of(image) ? mask : resize(mask, size_of(image), Filter::lanczos);
 }
 
+// One picture and its mask. Those after the first are brought to its size.
 class Planner {
  public:
-  explicit Planner(const Inpaint& inpaint) : inpaint_(inpaint) {
+  Planner(const Inpaint& inpaint, const Image& image, const Image* mask, std::optional<Size> size)
+      : inpaint_(inpaint), image_(image), mask_(mask), size_(size) {
     plan_.strength =
         inpaint.strength.value_or(inpaint.outpaint ? kOutpaintStrength : kDefaultStrength);
   }
@@ -123,24 +133,24 @@ class Planner {
     plan_.grid = {shape[2], shape[3]};
     const Size size = {static_cast<int>(shape[3]) * kSideMultiple,
                        static_cast<int>(shape[2]) * kSideMultiple};
-    if (inpaint_.mask_image) set_mask(*inpaint_.mask_image, size, Fit::stretch);
+    if (mask_ != nullptr) set_mask(*mask_, size, Fit::stretch);
   }
 
   void plan_picture() {
-    Image capped = cap_area(inpaint_.image);
-    const Size size = inpaint_size(capped);
+    Image capped = cap_area(image_);
+    const Size size = size_ ? *size_ : inpaint_size(capped);
     plan_.grid = grid_of(size);
     if (inpaint_.padding_mask_crop) {
       plan_crop(std::move(capped), size);
     } else {
       plan_.picture = fit_image(capped, size, Fit::stretch);
-      if (inpaint_.mask_image) set_mask(*inpaint_.mask_image, size, Fit::stretch);
+      if (mask_ != nullptr) set_mask(*mask_, size, Fit::stretch);
     }
     if (inpaint_.keep_unmasked) plan_keeping();
   }
 
   void plan_crop(Image capped, Size size) {
-    const Image mask = matched(*inpaint_.mask_image, capped);
+    const Image mask = matched(*mask_, capped);
     const Box box = crop_region(mask, size, *inpaint_.padding_mask_crop);
     plan_.picture = fit_image(crop(capped, box), size, Fit::fill);
     set_mask(crop(mask, box), size, Fit::fill);
@@ -157,13 +167,13 @@ class Planner {
   }
 
   void plan_keeping() {
-    if (!inpaint_.mask_image) {
+    if (mask_ == nullptr) {
       warn("keep_unmasked has no effect: without a mask all is painted");
       return;
     }
     plan_.finish = InpaintPlan::Finish::keep;
-    plan_.original = convert_to_rgb(inpaint_.image);
-    plan_.seam = seam_mask(matched(*inpaint_.mask_image, inpaint_.image));
+    plan_.original = convert_to_rgb(image_);
+    plan_.seam = seam_mask(matched(*mask_, image_));
   }
 
   void set_mask(const Image& mask, Size size, Fit fit) {
@@ -172,8 +182,22 @@ class Planner {
   }
 
   const Inpaint& inpaint_;
+  const Image& image_;
+  const Image* mask_;
+  std::optional<Size> size_;
   InpaintPlan plan_;
 };
+
+// With a picture and mask on the grown canvas, which from then on are like any others.
+InpaintPlan plan_one(const Inpaint& inpaint, const Image& image, const Image* mask,
+                     std::optional<Size> size) {
+  if (!inpaint.outpaint) return Planner(inpaint, image, mask, size).run();
+  const Margins& m = *inpaint.outpaint;
+  const Box box = {-m.left, -m.top, image.width + m.right, image.height + m.bottom};
+  const Image whole = extend_edges(image, box);
+  const Image whole_mask = extend_mask(mask, size_of(image), box);
+  return Planner(inpaint, whole, &whole_mask, size).run();
+}
 
 Image overlaid(const InpaintPlan& plan, const Image& painted, OverlayFit fit) {
   return apply_overlay(
@@ -182,11 +206,27 @@ Image overlaid(const InpaintPlan& plan, const Image& painted, OverlayFit fit) {
 
 }  // namespace
 
-InpaintPlan plan_inpaint(const Inpaint& inpaint) {
+std::vector<InpaintPlan> plan_inpaint(const Inpaint& inpaint, std::int64_t batch) {
   check(inpaint);
-  if (!inpaint.outpaint) return Planner(inpaint).run();
-  const Inpaint whole = grown(inpaint);
-  return Planner(whole).run();
+  const std::size_t pictures = inpaint.image_latents
+                                   ? static_cast<std::size_t>(inpaint.image_latents->shape[0])
+                                   : inpaint.image.size();
+  const std::size_t masks = inpaint.mask_image.size();
+  check_count(inpaint.image_latents ? "image_latents" : "inpaint", pictures, batch);
+  if (masks > 0) check_count("mask", masks, batch);
+
+  const Image none;
+  std::vector<InpaintPlan> plans;
+  std::optional<Size> size;
+  for (std::size_t i = 0; i < std::lcm(pictures, std::max<std::size_t>(masks, 1)); ++i) {
+    const Image& image = inpaint.image_latents ? none : inpaint.image[i % pictures];
+    const Image* mask = masks > 0 ? &inpaint.mask_image[i % masks] : nullptr;
+    plans.push_back(plan_one(inpaint, image, mask, size));
+    plans.back().source = i % pictures;
+    size = Size{static_cast<int>(plans.front().grid.columns) * kSideMultiple,
+                static_cast<int>(plans.front().grid.rows) * kSideMultiple};
+  }
+  return plans;
 }
 
 Image finish_inpaint(const InpaintPlan& plan, Image painted) {

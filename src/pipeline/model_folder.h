@@ -31,4 +31,8 @@ struct ModelFolder {
   Checkpoint weights_of(const std::string& part) const;
 };
 
+/// What an open folder holds: the headers of its weights are read.
+/// @throws Error bad_file
+ModelInfo describe_model(const ModelFolder& model);
+
 }  // namespace flux2

@@ -83,7 +83,10 @@ fs::path find_model(const std::string& model) {
 }
 
 ModelInfo inspect_model(const fs::path& folder) {
-  const ModelFolder model = ModelFolder::open(folder);
+  return describe_model(ModelFolder::open(folder));
+}
+
+ModelInfo describe_model(const ModelFolder& model) {
   ModelInfo info = {.name = model.name,
                     .path = model.path,
                     .family = model.traits->family,

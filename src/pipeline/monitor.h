@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "flux2/pipeline.h"
+#include "flux2/error.h"
+#include "flux2/run.h"
 
 namespace flux2 {
 
@@ -16,6 +17,9 @@ class Monitor {
   using Clock = std::chrono::steady_clock;
 
   explicit Monitor(const RunOptions& options) : options_(options) {}
+
+  /// What the caller asked for.
+  const RunOptions& options() const { return options_; }
 
   /// Begins a stage of `total` units (0: unknown), ending the one before.
   void begin(Stage stage, std::int64_t total = 0);

@@ -28,11 +28,19 @@ Shape checked(const std::vector<std::int64_t>& dims) {
 
 class NoiseGenerator::Impl {
  public:
-  explicit Impl(std::uint64_t seed) : generator_(seed) {}
+  Impl(std::uint64_t seed, Noise noise)
+      : generator_(seed),
+        normals_(noise == Noise::torch_cpu_legacy ? HalfNormals::legacy : HalfNormals::rounded) {
+    if (noise != Noise::torch_cuda) return;
+    throw Error(ErrorCode::invalid_request, "a CUDA generator does not go on here", "noise",
+                "draw with a CPU generator, or give seeds to the request");
+  }
 
   Tensor randn(const Shape& shape, NoiseDType dtype) {
-    const DType drawn_in = dtype == NoiseDType::bf16 ? DType::bf16 : DType::f32;
-    const Tensor drawn = flux2::randn(generator_, shape, drawn_in);
+    const DType drawn_in = dtype == NoiseDType::bf16  ? DType::bf16
+                           : dtype == NoiseDType::f16 ? DType::f16
+                                                      : DType::f32;
+    const Tensor drawn = flux2::randn(generator_, shape, drawn_in, normals_);
     Tensor noise = make_host_tensor(shape);
     convert_to_float(drawn.dtype(), drawn.bytes(), noise.f32(),
                      static_cast<std::size_t>(drawn.elements()));
@@ -41,9 +49,11 @@ class NoiseGenerator::Impl {
 
  private:
   Generator generator_;
+  HalfNormals normals_;
 };
 
-NoiseGenerator::NoiseGenerator(std::uint64_t seed) : impl_(std::make_unique<Impl>(seed)) {}
+NoiseGenerator::NoiseGenerator(std::uint64_t seed, Noise noise)
+    : impl_(std::make_unique<Impl>(seed, noise)) {}
 NoiseGenerator::NoiseGenerator(NoiseGenerator&&) noexcept = default;
 NoiseGenerator& NoiseGenerator::operator=(NoiseGenerator&&) noexcept = default;
 NoiseGenerator::~NoiseGenerator() = default;

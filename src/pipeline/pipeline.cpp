@@ -9,64 +9,86 @@
 #include "pipeline/arrays.h"
 #include "pipeline/backend.h"
 #include "pipeline/call.h"
+#include "pipeline/check.h"
 #include "pipeline/memory.h"
 #include "pipeline/model_folder.h"
 #include "pipeline/monitor.h"
 #include "pipeline/parts.h"
 #include "pipeline/stages.h"
 #include "pipeline/stoppable_ops.h"
+#include "pipeline/vae_calls.h"
+#include "pipeline/velocity.h"
 
 namespace flux2 {
 class Pipeline::Impl {
  public:
   Impl(const std::string& model, const PipelineOptions& options)
       : folder_(ModelFolder::open(find_model(model))),
-        info_(inspect_model(folder_.path)),
+        info_(describe_model(folder_)),
         backend_(make_backend(options)),
         parts_(folder_, backend_, options.residency) {}
 
   const ModelInfo& info() const { return info_; }
   const Backend& backend() const { return backend_; }
 
-  Result generate(const Request& request, const RunOptions& options) {
-    Call call = resolve(request, folder_);
+  /// Runs `work` with the parts of the model while no other call does.
+  template <typename Work>
+  auto alone(const RunOptions& options, const std::string& what, const Work& work) {
     const std::lock_guard lock(mutex_);
     set_thread_count(backend_.threads);
+    Monitor monitor(options);
+    StoppableOps ops(*backend_.ops, monitor);
     try {
-      return run(call, options);
+      return work(PartsContext{folder_, parts_, ops, monitor});
     } catch (const std::bad_alloc&) {
-      throw Error(ErrorCode::out_of_memory,
-                  fmt::format("no memory for {} pictures of {} x {}", call.batch, call.width(),
-                              call.height()),
-                  "", "ask for fewer or smaller pictures");
+      throw Error(ErrorCode::out_of_memory, "no memory for " + what, "",
+                  "ask for fewer or smaller pictures");
     }
   }
 
+  Result generate(const Request& request, const RunOptions& options) {
+    Call call = resolve(request, folder_);
+    check_output(call, options);
+    const std::string work =
+        fmt::format("{} pictures of {} x {}", call.batch, call.width(), call.height());
+    return alone(options, work, [&](const PartsContext& ctx) { return run({ctx, call}, call); });
+  }
+
  private:
-  Result run(Call& call, const RunOptions& options) {
-    Monitor monitor(options);
-    StoppableOps ops(*backend_.ops, monitor);
-    const StageContext ctx = {folder_, call, parts_, ops, monitor};
+  // What is put back into the caller's picture has its 8 bits.
+  static void check_output(const Call& call, const RunOptions& options) {
+    if (options.output != Output::pixels || call.inpaint.empty()) return;
+    if (call.inpaint.front().finish == InpaintPlan::Finish::as_painted) return;
+    refuse("output",
+           "pixels are what was painted, and padding_mask_crop and keep_unmasked put it "
+           "back into the picture",
+           "ask for images");
+  }
 
-    std::vector<std::string> rewritten = upsample_prompts(ctx);
-    const TextEmbeddings text =
-        encode_text(ctx, rewritten.empty() ? call.request.prompt : rewritten);
-    const ReferenceTokens references = encode_references(ctx);
-    Denoised denoised = denoise(ctx, {.text = text, .references = references, .options = options});
+  static Result run(const StageContext& ctx, Call& call) {
+    const Output output = ctx.monitor.options().output;
     Result result;
-    if (!options.latents_only) result.images = decode(ctx, denoised.latents);
-    monitor.end();
-
-    result.latents = to_array(denoised.latents);
+    result.rewritten_prompts = upsample_prompts(ctx);
+    const TextEmbeddings text = encode_text(
+        ctx, result.rewritten_prompts.empty() ? call.request.prompt : result.rewritten_prompts);
     result.prompt_embeds = to_array(text.prompts);
-    result.rewritten_prompts = std::move(rewritten);
+    if (output != Output::prompt_embeds) {
+      Denoised denoised = denoise(ctx, {.text = text, .references = encode_references(ctx)});
+      result.latents = to_array(denoised.latents);
+      result.step_seconds = std::move(denoised.step_seconds);
+      if (output != Output::latents) {
+        Decoded decoded = decode(ctx, denoised.latents);
+        result.images = std::move(decoded.images);
+        result.pixels = std::move(decoded.pixels);
+      }
+    }
+    ctx.monitor.end();
     result.request = std::move(call.request);
-    result.times = monitor.times();
-    result.step_seconds = std::move(denoised.step_seconds);
+    result.times = ctx.monitor.times();
     result.peak_memory_bytes = peak_memory();
     result.warnings = std::move(call.warnings);
-    result.warnings.insert(result.warnings.end(), monitor.warnings().begin(),
-                           monitor.warnings().end());
+    const std::vector<std::string>& noticed = ctx.monitor.warnings();
+    result.warnings.insert(result.warnings.end(), noticed.begin(), noticed.end());
     return result;
   }
 
@@ -104,6 +126,35 @@ std::string Pipeline::backend() const {
 
 Result Pipeline::generate(const Request& request, const RunOptions& options) const {
   return impl_->generate(request, options);
+}
+
+LatentDistribution Pipeline::encode_image(const FloatArray& pixels,
+                                          const RunOptions& options) const {
+  return impl_->alone(options, "encoding",
+                      [&](const PartsContext& ctx) { return flux2::encode_image(ctx, pixels); });
+}
+
+FloatArray Pipeline::decode_latents(const FloatArray& latents, const RunOptions& options) const {
+  return impl_->alone(options, "decoding",
+                      [&](const PartsContext& ctx) { return flux2::decode_latents(ctx, latents); });
+}
+
+FloatArray Pipeline::pack_latents(const FloatArray& latents) const {
+  return impl_->alone({}, "the latents",
+                      [&](const PartsContext& ctx) { return flux2::pack_latents(ctx, latents); });
+}
+
+FloatArray Pipeline::unpack_latents(const FloatArray& tokens, int height, int width) const {
+  return impl_->alone({}, "the latents", [&](const PartsContext& ctx) {
+    return flux2::unpack_latents(ctx, tokens, {width, height});
+  });
+}
+
+FloatArray Pipeline::predict_velocity(const VelocityInputs& inputs,
+                                      const RunOptions& options) const {
+  return impl_->alone(options, "a step", [&](const PartsContext& ctx) {
+    return flux2::predict_velocity(ctx, inputs);
+  });
 }
 
 const char* version() {

@@ -7,12 +7,8 @@
 
 namespace flux2 {
 
-Repaint::Repaint(Tensor picture, Tensor noise, const std::vector<float>& mask)
-    : picture_(std::move(picture)), noise_(std::move(noise)) {
-  if (mask.empty()) return;
-  for (std::int64_t b = 0; b < picture_.dim(0); ++b)
-    mask_.insert(mask_.end(), mask.begin(), mask.end());
-}
+Repaint::Repaint(Tensor picture, Tensor noise, std::vector<float> mask)
+    : picture_(std::move(picture)), noise_(std::move(noise)), mask_(std::move(mask)) {}
 
 Tensor Repaint::start(float sigma) const {
   const Tensor latents = make_host_tensor(picture_.shape());

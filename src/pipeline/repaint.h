@@ -13,8 +13,8 @@ class Repaint {
  public:
   /// @param picture  [B, L, D], what is painted over, normalised
   /// @param noise    [B, L, D]
-  /// @param mask     [L], 1 where it is painted; empty: everywhere
-  Repaint(Tensor picture, Tensor noise, const std::vector<float>& mask);
+  /// @param mask     [B * L], 1 where it is painted; empty: everywhere
+  Repaint(Tensor picture, Tensor noise, std::vector<float> mask);
 
   /// What denoising starts from: the picture with noise of level sigma, [B, L, D].
   Tensor start(float sigma) const;
@@ -25,7 +25,7 @@ class Repaint {
  private:
   Tensor picture_;
   Tensor noise_;
-  std::vector<float> mask_;  // [B * L]
+  std::vector<float> mask_;
 };
 
 }  // namespace flux2

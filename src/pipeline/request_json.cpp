@@ -13,8 +13,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kNoiseNames[] = {"torch-cpu", "torch-cuda"};
-constexpr const char* kNoiseDTypeNames[] = {"f32", "bf16"};
+constexpr const char* kNoiseNames[] = {"torch-cpu", "torch-cpu-legacy", "torch-cuda"};
+constexpr const char* kNoiseDTypeNames[] = {"f32", "bf16", "f16"};
 
 std::uint32_t checksum(const Image& image) {
   return static_cast<std::uint32_t>(
@@ -35,15 +35,36 @@ void put_array(Json& json, const char* key, const std::optional<FloatArray>& arr
   if (array) json[key] = array->file;
 }
 
+void put_arrays(Json& json, const char* key, const std::vector<FloatArray>& arrays) {
+  for (const FloatArray& array : arrays)
+    json[key].push_back(array.file);
+}
+
 Json recorded(const Image& image) {
   return {{"file", image.file}, {"crc32", checksum(image)}};
 }
 
+void put_images(Json& json, const char* key, const std::vector<Image>& images) {
+  for (const Image& image : images)
+    json[key].push_back(recorded(image));
+}
+
+Json recorded(const std::vector<std::vector<Image>>& lists) {
+  Json json = Json::array();
+  for (const std::vector<Image>& list : lists) {
+    Json entry = Json::array();
+    for (const Image& image : list)
+      entry.push_back(recorded(image));
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
 Json recorded(const Inpaint& inpaint) {
   Json json = Json::object();
-  if (!inpaint.image.pixels.empty()) json["image"] = recorded(inpaint.image);
+  put_images(json, "image", inpaint.image);
   put_array(json, "image_latents", inpaint.image_latents);
-  if (inpaint.mask_image) json["mask_image"] = recorded(*inpaint.mask_image);
+  put_images(json, "mask_image", inpaint.mask_image);
   put(json, "strength", inpaint.strength);
   put(json, "padding_mask_crop", inpaint.padding_mask_crop);
   json["keep_unmasked"] = inpaint.keep_unmasked;
@@ -109,15 +130,29 @@ class Reader {
     if (found != nullptr) array = load_array(file_of(*found, key), tensor);
   }
 
-  void get_images(const char* key, std::vector<Image>& images) {
+  void get_arrays(const char* key, const char* tensor, std::vector<FloatArray>& arrays) {
     const Json* found = find(key);
     if (found == nullptr) return;
-    for (const Json& entry : *found)
-      images.push_back(image_of(entry, key));
+    for (const Json& entry : list(*found, key))
+      arrays.push_back(load_array(file_of(entry, key), tensor));
   }
 
-  void get_image(const char* key, std::optional<Image>& image) {
-    if (const Json* found = find(key)) image = image_of(*found, key);
+  void get_images(const char* key, std::vector<Image>& images) {
+    if (const Json* found = find(key)) images = images_of(*found, key);
+  }
+
+  void get_image_lists(const char* key, std::vector<std::vector<Image>>& lists) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    for (const Json& entry : list(*found, key))
+      lists.push_back(images_of(entry, key));
+  }
+
+  // What had no file and cannot come back.
+  void refuse_if_recorded(const char* key) {
+    if (find(key) != nullptr) {
+      fail(fmt::format("has a \"{}\", a function of the program that made it", key));
+    }
   }
 
   void get_margins(const char* key, std::optional<Margins>& margins) {
@@ -132,12 +167,10 @@ class Reader {
     const Json* found = find(key);
     if (found == nullptr) return;
     Reader reader(*found, name_);
-    std::optional<Image> image;
     inpaint.emplace();
-    reader.get_image("image", image);
-    if (image) inpaint->image = std::move(*image);
+    reader.get_images("image", inpaint->image);
     reader.get_array("image_latents", "image_latents", inpaint->image_latents);
-    reader.get_image("mask_image", inpaint->mask_image);
+    reader.get_images("mask_image", inpaint->mask_image);
     reader.get("strength", inpaint->strength);
     reader.get("padding_mask_crop", inpaint->padding_mask_crop);
     reader.get("keep_unmasked", inpaint->keep_unmasked);
@@ -170,6 +203,18 @@ class Reader {
     return value.get<T>();
   }
 
+  const Json& list(const Json& value, const char* key) const {
+    if (!value.is_array()) fail(fmt::format("has a \"{}\" of the wrong type", key));
+    return value;
+  }
+
+  std::vector<Image> images_of(const Json& entries, const char* key) const {
+    std::vector<Image> images;
+    for (const Json& entry : list(entries, key))
+      images.push_back(image_of(entry, key));
+    return images;
+  }
+
   // A picture from its file, as it was when the request was recorded.
   Image image_of(const Json& entry, const char* key) const {
     if (!entry.is_object()) fail(fmt::format("\"{}\" must list objects", key));
@@ -198,8 +243,9 @@ class Reader {
 std::string request_to_json(const Request& r) {
   Json json;
   put(json, "prompt", r.prompt);
-  for (const Image& image : r.image)
-    json["image"].push_back(recorded(image));
+  put_images(json, "image", r.image);
+  put_arrays(json, "image_latents", r.image_latents);
+  if (!r.image_per_sample.empty()) json["image_per_sample"] = recorded(r.image_per_sample);
   if (r.inpaint) json["inpaint"] = recorded(*r.inpaint);
   put(json, "height", r.height);
   put(json, "width", r.width);
@@ -211,12 +257,14 @@ std::string request_to_json(const Request& r) {
   json["noise"] = kNoiseNames[static_cast<std::size_t>(r.noise)];
   json["noise_dtype"] = kNoiseDTypeNames[static_cast<std::size_t>(r.noise_dtype)];
   if (r.noise == Noise::torch_cuda) json["cuda_card"] = r.cuda_card;
+  if (r.noise_source) json["noise_source"] = true;
   put_array(json, "latents", r.latents);
   put_array(json, "prompt_embeds", r.prompt_embeds);
   put(json, "negative_prompt", r.negative_prompt);
   put_array(json, "negative_prompt_embeds", r.negative_prompt_embeds);
   put(json, "max_sequence_length", r.max_sequence_length);
   put(json, "text_encoder_out_layers", r.text_encoder_out_layers);
+  put_array(json, "attention_mask", r.attention_mask);
   put(json, "caption_upsample_temperature", r.caption_upsample_temperature);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -230,6 +278,8 @@ Request request_from_json(const std::string& text, const std::string& name) {
   Reader reader(json, name);
   reader.get("prompt", r.prompt);
   reader.get_images("image", r.image);
+  reader.get_arrays("image_latents", "image_latents", r.image_latents);
+  reader.get_image_lists("image_per_sample", r.image_per_sample);
   reader.get_inpaint("inpaint", r.inpaint);
   reader.get("height", r.height);
   reader.get("width", r.width);
@@ -241,12 +291,14 @@ Request request_from_json(const std::string& text, const std::string& name) {
   reader.get("noise", r.noise, kNoiseNames);
   reader.get("noise_dtype", r.noise_dtype, kNoiseDTypeNames);
   reader.get("cuda_card", r.cuda_card);
+  reader.refuse_if_recorded("noise_source");
   reader.get_array("latents", "latents", r.latents);
   reader.get_array("prompt_embeds", "prompt_embeds", r.prompt_embeds);
   reader.get("negative_prompt", r.negative_prompt);
   reader.get_array("negative_prompt_embeds", "negative_prompt_embeds", r.negative_prompt_embeds);
   reader.get("max_sequence_length", r.max_sequence_length);
   reader.get("text_encoder_out_layers", r.text_encoder_out_layers);
+  reader.get_array("attention_mask", "attention_mask", r.attention_mask);
   reader.get("caption_upsample_temperature", r.caption_upsample_temperature);
   reader.check_all_known();
   return r;

@@ -3,20 +3,14 @@
 #include <string>
 #include <vector>
 
-#include "diffusion/latents.h"
 #include "pipeline/call.h"
-#include "pipeline/monitor.h"
-#include "pipeline/parts.h"
+#include "pipeline/parts_context.h"
 
 namespace flux2 {
 
 /// What every stage of a call works with.
-struct StageContext {
-  const ModelFolder& model;
+struct StageContext : PartsContext {
   const Call& call;
-  Parts& parts;
-  Ops& ops;
-  Monitor& monitor;
 };
 
 /// Text of a call as the transformer takes it, host f32.
@@ -36,7 +30,8 @@ TextEmbeddings encode_text(const StageContext& ctx, const std::vector<std::strin
 
 /// Reference pictures as tokens; the picture that is painted over is the first of them.
 struct ReferenceTokens {
-  Tensor tokens;                 ///< host [1, R, 128], normalised; undefined without references
+  /// host [1 or B, R, 128], normalised; undefined without references
+  Tensor tokens;
   std::vector<TokenGrid> grids;  ///< of each picture
 };
 
@@ -46,7 +41,6 @@ ReferenceTokens encode_references(const StageContext& ctx);
 struct DenoiseInputs {
   TextEmbeddings text;
   ReferenceTokens references;
-  const RunOptions& options;
 };
 
 struct Denoised {
@@ -57,10 +51,13 @@ struct Denoised {
 /// @throws Error internal: the model gave NaN or infinity
 Denoised denoise(const StageContext& ctx, DenoiseInputs inputs);
 
-/// Latents to pictures, put back into what was painted over.
-std::vector<Image> decode(const StageContext& ctx, const Tensor& latents);
+/// Pictures as the caller asked for them; the other member is empty.
+struct Decoded {
+  std::vector<Image> images;  ///< put back into what was painted over
+  FloatArray pixels;          ///< [B, H, W, 3] in [0, 1]
+};
 
-/// The statistics that latent tokens are normalised with.
-LatentStatistics latent_statistics(const Autoencoder& autoencoder);
+/// Latents [B, tokens, 128] to pictures.
+Decoded decode(const StageContext& ctx, const Tensor& latents);
 
 }  // namespace flux2

@@ -43,7 +43,8 @@ TextEmbeddings encode_text(const StageContext& ctx, const std::vector<std::strin
     texts = prompts;
   }
   const auto given = static_cast<std::int64_t>(texts.size());
-  const bool negative = ctx.call.classifier_free;
+  const bool negative =
+      ctx.call.classifier_free && ctx.monitor.options().output != Output::prompt_embeds;
   if (negative && request.negative_prompt_embeds) {
     text.negative = to_tensor(*request.negative_prompt_embeds);
   }

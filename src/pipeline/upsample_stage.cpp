@@ -25,8 +25,9 @@ std::vector<std::int32_t> stop_tokens(const Tokenizer& tokenizer, PromptFamily f
 // Every picture of a call, as it was given.
 std::vector<const Image*> pictures_of(const Request& request) {
   std::vector<const Image*> pictures;
-  if (request.inpaint && !request.inpaint->image.pixels.empty()) {
-    pictures.push_back(&request.inpaint->image);
+  if (request.inpaint) {
+    for (const Image& image : request.inpaint->image)
+      pictures.push_back(&image);
   }
   for (const Image& image : request.image)
     pictures.push_back(&image);

@@ -39,7 +39,7 @@ class Caption {
       call.request.image.push_back(load_image(where(picture)));
   }
 
-  StageContext context() { return {model, call, parts, *backend.ops, monitor}; }
+  StageContext context() { return {{model, parts, *backend.ops, monitor}, call}; }
   std::string prompt() const { return json["prompt"]; }
   std::string where(const std::string& picture) const {
     return data_path("caption/" + picture).string();

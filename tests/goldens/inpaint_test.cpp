@@ -52,8 +52,8 @@ Request InpaintCase::request() const {
   if (files.contains("latents")) r.latents = load_array(path(files["latents"]), "latents");
   if (files.contains("image_reference")) r.image = {load_image(path(files["image_reference"]))};
   r.inpaint.emplace();
-  r.inpaint->image = load_image(path(files["image"]));
-  r.inpaint->mask_image = load_image(path(files["mask"]));
+  r.inpaint->image = {load_image(path(files["image"]))};
+  r.inpaint->mask_image = {load_image(path(files["mask"]))};
   if (arguments.contains("strength")) r.inpaint->strength = arguments["strength"].get<double>();
   if (arguments.contains("padding_mask_crop")) {
     r.inpaint->padding_mask_crop = arguments["padding_mask_crop"].get<int>();
@@ -74,8 +74,8 @@ void expect_pictures(const Image& actual, const Image& expected, const std::stri
 TEST_P(InpaintCase, PlanIsWhatDiffusersPrepares) {
   const GoldenFile golden = this->golden();
   const Call call = resolve(request(), ModelFolder::open(model()));
-  ASSERT_TRUE(call.inpaint);
-  const std::vector<float>& mask = call.inpaint->mask;
+  ASSERT_EQ(call.inpaint.size(), 1u);
+  const std::vector<float>& mask = call.inpaint.front().mask;
   const Tensor expected = golden.tensor("mask")[0];
   ASSERT_EQ(static_cast<std::int64_t>(mask.size()), expected.elements());
   EXPECT_LE(
@@ -128,9 +128,9 @@ TEST_P(InpaintCase, PictureAsLatents) {
                              mean.f32()[c]);
     }
   }
-  latents.inpaint->image = {};
+  latents.inpaint->image.clear();
   latents.inpaint->image_latents = given;
-  const Result result = pipeline.generate(latents, {.latents_only = true});
+  const Result result = pipeline.generate(latents, {.output = Output::latents});
   EXPECT_LE(relative_error(to_tensor(result.latents), golden.tensor("final_latents")),
             kLatentsTolerance);
 }

@@ -165,9 +165,9 @@ def make_inpaint(a: Arguments) -> _flux2.Inpaint:
     if _is_latents(a.image):
         inpaint.image_latents = to_array(a.image, "image")
     else:
-        inpaint.image = _only(a.image, "image")
+        inpaint.image = [_only(a.image, "image")]
     if a.mask_image is not None:
-        inpaint.mask_image = _only(a.mask_image, "mask_image")
+        inpaint.mask_image = [_only(a.mask_image, "mask_image")]
     if a.strength is not None:
         inpaint.strength = number(a.strength, "strength")
     if a.padding_mask_crop is not None:

@@ -22,7 +22,7 @@ Result generate(const Pipeline& pipeline, const Request& request, const nb::obje
   Conversation conversation;
   RunOptions options;
   options.stop = conversation.stop_token();
-  options.latents_only = latents_only;
+  if (latents_only) options.output = Output::latents;
   if (!progress.is_none()) {
     options.progress = [&](const Progress& made) { conversation.ask([&] { progress(made); }); };
   }

@@ -37,7 +37,8 @@ void attend(const BlockContext& ctx, const JointQkv& joint, ReferenceKv& referen
             const Tensor& out) {
   const JointLayout& layout = ctx.layout;
   if (layout.step == ReferenceStep::none)
-    return ctx.ops.attention(joint.q, joint.k, joint.v, {}, out);
+    return ctx.ops.attention(joint.q, joint.k, joint.v,
+                             {.causality = Causality::full, .keys = {}, .bias = ctx.bias}, out);
 
   const TokenRun txt = {0, layout.txt};
   const TokenRun ref = {layout.txt, layout.references};

@@ -58,6 +58,8 @@ struct BlockContext {
   Ops& ops;
   const TransformerConfig& config;
   const JointLayout& layout;
+  /// Added to the scores of the joint sequence, [B or 1, H or 1, L, L]; undefined: nothing.
+  Tensor bias = {};
 };
 
 /// q, k = rope(rms_norm(q)), rope(rms_norm(k)) of the tokens of `run`, in place.
@@ -66,7 +68,8 @@ void norm_and_rotate(const BlockContext& ctx, const JointQkv& joint, const Token
 
 /// out = softmax(q k^T / sqrt(d)) v over the joint sequence. Extracting, text and image tokens see
 /// everything and references see references, whose k and v are stored in `references`; reusing,
-/// they are taken from there and reference rows of `out` are left alone.
+/// they are taken from there and reference rows of `out` are left alone. The bias of the context
+/// counts only where references are no tokens of their own.
 /// @param out  [B, L, H, d]
 void attend(const BlockContext& ctx, const JointQkv& joint, ReferenceKv& references,
             const Tensor& out);

@@ -12,7 +12,9 @@ namespace flux2 {
 // Attention and SwiGLU write side by side into the input of Wout.
 void SingleStreamBlock::forward(const BlockContext& ctx, std::span<const SingleStream> streams,
                                 ReferenceKv& references) const {
-  const auto& [ops, config, layout] = ctx;
+  Ops& ops = ctx.ops;
+  const TransformerConfig& config = ctx.config;
+  const JointLayout& layout = ctx.layout;
   const std::int64_t dim = config.dim();
   const std::int64_t mlp = config.mlp_hidden;
   const Shape projected_shape = {layout.batch, layout.tokens(), 3 * dim + 2 * mlp};

@@ -61,7 +61,7 @@ class Step {
   }
 
   void run(const StepModulations& now, const StepModulations& references) {
-    const BlockContext ctx = {ops_, config_, layout_};
+    const BlockContext ctx = {ops_, config_, layout_, conditioning_.attention_bias};
     const std::vector<DoubleStream> double_streams = streams_of_double_blocks(now, references);
     auto cache = conditioning_.cache.begin();
     for (std::size_t i = 0; i < weights_.double_blocks.size(); ++i) {
@@ -155,6 +155,7 @@ Transformer Transformer::load(const Checkpoint& checkpoint, const TransformerCon
 Conditioning Transformer::condition(Ops& ops, const ConditioningInputs& inputs) const {
   Conditioning result;
   result.use = inputs.use;
+  result.attention_bias = inputs.attention_bias;
   result.txt = ops.linear(inputs.text, weights_->context_embedder, Role::stream);
   ops.mark("context_embedder", result.txt);
   result.txt_rope = make_rope(ops, config_, inputs.text_positions);

@@ -25,6 +25,7 @@ struct Conditioning {
   RopeTable latent_rope;
   RopeTable reference_rope;
   ReferenceUse use = ReferenceUse::tokens;
+  Tensor attention_bias;  ///< see ConditioningInputs
   /// Keys and values of cached references, one entry a block (double, then single); filled by
   /// the first step.
   std::vector<ReferenceKv> cache;
@@ -38,6 +39,9 @@ struct ConditioningInputs {
   Tensor references = {};  ///< [B, R, in_channels], normalised latents; undefined without
   std::span<const Position> reference_positions = {};
   ReferenceUse use = ReferenceUse::tokens;
+  /// Added to the scores of every attention, f32 [B or 1, H or 1, J, J] over the tokens of [text ;
+  /// latents ; references]; undefined: nothing. Has no effect beside cached references.
+  Tensor attention_bias = {};
 };
 
 /// Flux2Transformer2DModel: predicts the velocity of latents under a text and references.

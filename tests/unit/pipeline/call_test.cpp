@@ -99,8 +99,8 @@ TEST(Call, FirstReferenceSetsWhatIsOpen) {
   Call call = resolve(request, klein());
   EXPECT_EQ(call.width(), 96);
   EXPECT_EQ(call.height(), 64);
-  ASSERT_EQ(call.references.size(), 2u);
-  EXPECT_EQ(call.references[1].height, 192);
+  ASSERT_EQ(call.references.shared.size(), 2u);
+  EXPECT_EQ(call.references.shared[1].height, 192);
 
   request.height = 256;
   call = resolve(request, klein());

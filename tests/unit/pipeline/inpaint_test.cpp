@@ -50,8 +50,8 @@ Request request(int width = 96, int height = 64) {
   r.seeds = {5};
   r.max_sequence_length = 24;
   r.inpaint.emplace();
-  r.inpaint->image = picture(width, height);
-  r.inpaint->mask_image = half_mask(width, height);
+  r.inpaint->image = {picture(width, height)};
+  r.inpaint->mask_image = {half_mask(width, height)};
   return r;
 }
 
@@ -116,13 +116,13 @@ TEST(InpaintRequest, StrengthCountsCustomSigmas) {
 
 TEST(InpaintRequest, PicturesAndMasks) {
   Request r = request();
-  r.inpaint->image = {};
+  r.inpaint->image.clear();
   expect_refused(r, "inpaint");
   r = request();
-  r.inpaint->image.pixels.pop_back();
+  r.inpaint->image.front().pixels.pop_back();
   expect_refused(r, "inpaint");
   r = request();
-  r.inpaint->mask_image->pixels.pop_back();
+  r.inpaint->mask_image.front().pixels.pop_back();
   expect_refused(r, "mask");
   r = request(15, 64);  // under one token
   EXPECT_THROW(resolve(r, klein()), Error);
@@ -133,11 +133,12 @@ TEST(InpaintRequest, Crop) {
   r.inpaint->padding_mask_crop = -1;
   expect_refused(r, "padding_mask_crop");
   r.inpaint->padding_mask_crop = 8;
-  r.inpaint->mask_image.reset();
+  r.inpaint->mask_image.clear();
   expect_refused(r, "padding_mask_crop");
   r = request();
   r.inpaint->padding_mask_crop = 8;
-  std::fill(r.inpaint->mask_image->pixels.begin(), r.inpaint->mask_image->pixels.end(), 0);
+  std::fill(r.inpaint->mask_image.front().pixels.begin(),
+            r.inpaint->mask_image.front().pixels.end(), 0);
   EXPECT_THROW(resolve(r, klein()), Error);
 }
 
@@ -145,7 +146,7 @@ TEST(InpaintRequest, Latents) {
   Request r = request();
   r.inpaint->image_latents = FloatArray{{1, 128, 4, 6}, std::vector<float>(128 * 24), ""};
   expect_refused(r, "image");
-  r.inpaint->image = {};
+  r.inpaint->image.clear();
   const Call call = resolve(r, klein());
   EXPECT_EQ(call.width(), 96);
   EXPECT_EQ(call.height(), 64);
@@ -199,7 +200,7 @@ TEST(InpaintRequest, ThePictureSetsTheSize) {
   EXPECT_EQ(call.request.width, 96);
   EXPECT_EQ(call.warnings.size(), 1u);
   r.width.reset();
-  r.inpaint->mask_image.reset();
+  r.inpaint->mask_image.clear();
   r.inpaint->keep_unmasked = true;
   EXPECT_EQ(resolve(r, klein()).warnings.size(), 1u);  // nothing is kept without a mask
 }
@@ -207,9 +208,9 @@ TEST(InpaintRequest, ThePictureSetsTheSize) {
 TEST(InpaintRequest, SurvivesItsRecord) {
   const std::string file = testing::TempDir() + "/inpaint-record.png";
   Request r = request();
-  save_image(r.inpaint->image, file);
-  r.inpaint->image = load_image(file);
-  r.inpaint->mask_image = load_image(file);
+  save_image(r.inpaint->image.front(), file);
+  r.inpaint->image = {load_image(file)};
+  r.inpaint->mask_image = {load_image(file)};
   r.inpaint->strength = 0.5;
   r.inpaint->padding_mask_crop = 3;
   r.inpaint->keep_unmasked = true;
@@ -220,7 +221,7 @@ TEST(InpaintRequest, SurvivesItsRecord) {
   const Request again = request_from_json(json, "test");
   EXPECT_EQ(request_to_json(again), json);
   ASSERT_TRUE(again.inpaint);
-  EXPECT_EQ(again.inpaint->image.pixels, r.inpaint->image.pixels);
+  EXPECT_EQ(again.inpaint->image.front().pixels, r.inpaint->image.front().pixels);
   EXPECT_EQ(again.inpaint->outpaint->bottom, 4);
   EXPECT_TRUE(again.inpaint->keep_unmasked);
   EXPECT_EQ(again.negative_prompt, r.negative_prompt);
@@ -252,32 +253,33 @@ TEST_P(InpaintFamily, KeepsEveryByteOutsideOfTheMask) {
   const Image whole = generate(r).images.at(0);
   ASSERT_EQ(whole.width, 101);
   ASSERT_EQ(whole.height, 75);
-  EXPECT_EQ(equal_values(whole, r.inpaint->image, 0, 50), 50 * 75 * 3);
-  EXPECT_LT(equal_values(whole, r.inpaint->image, 60, 101), 41 * 75 * 3 / 2);
+  EXPECT_EQ(equal_values(whole, r.inpaint->image.front(), 0, 50), 50 * 75 * 3);
+  EXPECT_LT(equal_values(whole, r.inpaint->image.front(), 60, 101), 41 * 75 * 3 / 2);
 
   r.inpaint->padding_mask_crop = 4;
   const Image part = generate(r).images.at(0);
-  EXPECT_EQ(equal_values(part, r.inpaint->image, 0, 50), 50 * 75 * 3);
-  EXPECT_LT(equal_values(part, r.inpaint->image, 60, 101), 41 * 75 * 3 / 2);
+  EXPECT_EQ(equal_values(part, r.inpaint->image.front(), 0, 50), 50 * 75 * 3);
+  EXPECT_LT(equal_values(part, r.inpaint->image.front(), 60, 101), 41 * 75 * 3 / 2);
 }
 
 TEST_P(InpaintFamily, GrowsThePicture) {
   Request r = request(64, 48);
-  r.inpaint->mask_image.reset();
+  r.inpaint->mask_image.clear();
   r.inpaint->keep_unmasked = true;
   r.inpaint->outpaint = Margins{.left = 20, .top = 3, .right = 12, .bottom = 13};
   const Result result = generate(r);
   const Image& grown = result.images.at(0);
   ASSERT_EQ(grown.width, 96);
   ASSERT_EQ(grown.height, 64);
-  EXPECT_EQ(equal_values(grown, r.inpaint->image, 0, 64, 20, 3), 64 * 48 * 3);
+  EXPECT_EQ(equal_values(grown, r.inpaint->image.front(), 0, 64, 20, 3), 64 * 48 * 3);
   EXPECT_EQ(result.request.inpaint->strength, 1.0);
 }
 
 TEST_P(InpaintFamily, TheMaskHoldsThePictureAndStrengthDecidesHowMuch) {
   Request r = request();
-  r.inpaint->mask_image = half_mask(96, 64);
-  std::fill(r.inpaint->mask_image->pixels.begin(), r.inpaint->mask_image->pixels.end(), 0);
+  r.inpaint->mask_image = {half_mask(96, 64)};
+  std::fill(r.inpaint->mask_image.front().pixels.begin(),
+            r.inpaint->mask_image.front().pixels.end(), 0);
   r.inpaint->strength = 1.0;
   const Result untouched = generate(r);
   EXPECT_EQ(untouched.warnings.size(), 1u);
@@ -287,7 +289,7 @@ TEST_P(InpaintFamily, TheMaskHoldsThePictureAndStrengthDecidesHowMuch) {
 
   const auto distance = [&](double strength) {
     Request free = request();
-    free.inpaint->mask_image.reset();  // image to image
+    free.inpaint->mask_image.clear();  // image to image
     free.num_inference_steps = 10;
     free.inpaint->strength = strength;
     const std::vector<float> latents = generate(free).latents.values;

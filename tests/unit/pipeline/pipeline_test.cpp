@@ -103,7 +103,7 @@ TEST(Pipeline, CallbackMayChangeLatents) {
   const std::vector<float> untouched = pipeline.generate(small_request(1)).latents.values;
   int calls = 0;
   RunOptions options;
-  options.latents_only = true;
+  options.output = Output::latents;
   options.callback_on_step_end = [&](StepState& state) {
     EXPECT_EQ(state.step, calls++);
     EXPECT_EQ(state.latents.shape, (std::vector<std::int64_t>{1, 16, 128}));
@@ -127,7 +127,7 @@ TEST(Pipeline, CallbackMayChangeLatents) {
 TEST(Pipeline, CallbackMayChangeTheText) {
   const Pipeline pipeline = load("tiny-klein");
   RunOptions options;
-  options.latents_only = true;
+  options.output = Output::latents;
   const std::vector<float> untouched = pipeline.generate(small_request(1), options).latents.values;
   options.callback_on_step_end = [](StepState& state) {
     for (float& value : state.prompt_embeds.values)

@@ -88,7 +88,7 @@ TEST(Upsampling, KleinRewritesEachPromptBySeed) {
   r.caption_upsample_temperature = 1.0;
   std::int64_t tokens = 0;
   RunOptions options;
-  options.latents_only = true;
+  options.output = Output::latents;
   options.progress = [&](const Progress& progress) {
     if (progress.stage != Stage::upsample) return;
     EXPECT_LE(progress.done - tokens, 1);
@@ -159,7 +159,7 @@ TEST(NegativePrompt, HasNoEffectWithoutGuidance) {
 }
 
 TEST(NegativePrompt, LeadsAway) {
-  const RunOptions options = {.latents_only = true};
+  const RunOptions options = {.output = Output::latents};
   Request r = small_request();
   r.prompt = {"a cat", "a dog"};
   const std::vector<float> plain = klein_base().generate(r, options).latents.values;
