@@ -90,11 +90,51 @@ TEST_F(Metadata, ChangedOrMissingReferences) {
   EXPECT_THROW(request_from_json(request_to_json(request), "test"), Error);
 }
 
+TEST_F(Metadata, MoreThanOneOfEach) {
+  const Image a = saved_picture("a.png", 1);
+  const Image b = saved_picture("b.png", 2);
+  const auto array = [&](const char* name) {
+    const std::string file = (folder_ / (std::string(name) + ".safetensors")).string();
+    save_array({{1, 2}, {3.0F, 4.0F}, ""}, file, name);
+    return load_array(file, name);
+  };
+  Request request = full_request();
+  request.image_per_sample = {{a, b}, {b, a}};
+  request.image_latents = {array("image_latents")};
+  request.attention_mask = array("attention_mask");
+  request.noise = Noise::torch_cpu_legacy;
+  request.noise_dtype = NoiseDType::f16;
+  request.inpaint.emplace();
+  request.inpaint->image = {a, b};
+  request.inpaint->mask_image = {b};
+  const std::string json = request_to_json(request);
+  const Request again = request_from_json(json, "test");
+  EXPECT_EQ(request_to_json(again), json);
+  EXPECT_EQ(again.image_per_sample.at(1).at(0).pixels, b.pixels);
+  EXPECT_EQ(again.image_latents.at(0).values, request.image_latents[0].values);
+  EXPECT_EQ(again.attention_mask->values, request.attention_mask->values);
+  EXPECT_EQ(again.inpaint->image.at(1).pixels, b.pixels);
+  EXPECT_EQ(again.noise, Noise::torch_cpu_legacy);
+}
+
+TEST_F(Metadata, WhatCannotComeBackIsSaid) {
+  Request request = full_request();
+  request.noise_source = [](const auto&) { return FloatArray{}; };
+  try {
+    request_from_json(request_to_json(request), "picture.png");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("noise_source"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(Metadata, DamagedRecords) {
   for (const char* json :
        {"", "[]", "{\"prompt\": 3}", "{\"prompt\": \"text\"}", "{\"noise\": \"pink\"}",
-        "{\"seeds\": [-1.5]}", "{\"surprise\": 1}", "{\"image\": [3]}", "{\"image\": [{}]}",
-        "{\"latents\": \"/nowhere.safetensors\"}", "{\"width\": \"wide\"}"}) {
+        "{\"seeds\": [-1.5]}", "{\"surprise\": 1}", "{\"image_per_sample\": [3]}",
+        "{\"image_latents\": 3}", "{\"image\": {}}", "{\"inpaint\": {\"image\": {}}}",
+        "{\"image\": [3]}", "{\"image\": [{}]}", "{\"latents\": \"/nowhere.safetensors\"}",
+        "{\"width\": \"wide\"}"}) {
     try {
       request_from_json(json, "picture.png");
       ADD_FAILURE() << "accepted: " << json;
