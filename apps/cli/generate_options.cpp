@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "machine_options.h"
 #include "option_binding.h"
 
 namespace flux2::cli {
@@ -12,7 +13,6 @@ namespace {
 constexpr int kMostSide = 1 << 20;  // pixels; the library's own limit is lower and better explained
 constexpr int kMostSteps = 10000;
 constexpr int kMostPictures = 1024;
-constexpr int kMostThreads = 1024;
 constexpr double kMostGuidance = 1e6;
 constexpr double kHottest = 100;
 
@@ -156,29 +156,13 @@ void add_machine(CLI::App& app, GenerateOptions& o) {
   const char* group = "How it is done";
   add_text(app, "-m,--model", o.model, "MODEL", "a folder in Diffusers layout, or nano; nano")
       ->group(group);
-  add_choice<Compute>(
-      app, "--compute", o.pipeline.compute,
-      {{"f32", Compute::f32}, {"bf16", Compute::bf16}, {"auto", Compute::automatic}},
-      "what matrices are multiplied in; auto: bf16 where the processor has it")
-      ->group(group);
-  add_choice<Device>(app, "--device", o.pipeline.device,
-                     {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"auto", Device::automatic}},
-                     "auto")
-      ->group(group);
+  add_machine_options(app, o.pipeline, group);
   add_choice<VaeTiling>(
       app, "--vae-tiling", o.vae_tiling,
       {{"auto", VaeTiling::automatic}, {"on", VaeTiling::on}, {"off", VaeTiling::off}},
       "let the VAE work in tiles; auto: where a whole picture does not fit")
       ->group(group);
-  add_number<int>(app, "--threads", o.pipeline.threads, {1, kMostThreads},
-                  "default: the cores that this process may use")
-      ->group(group);
-  add_choice<ProgressStyle>(app, "--progress", o.progress,
-                            {{"auto", ProgressStyle::automatic},
-                             {"plain", ProgressStyle::plain},
-                             {"none", ProgressStyle::none}},
-                            "auto: a bar on a terminal, lines elsewhere")
-      ->group(group);
+  add_progress_option(app, o.progress, group);
   add_verbosity(app, o.verbosity, group);
 }
 

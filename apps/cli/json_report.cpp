@@ -22,11 +22,11 @@ Json json_of(const ModelInfo& model) {
           {"pipeline", model.pipeline_class}};
 }
 
+}  // namespace
+
 const char* name_of(Compute compute) {
   return compute == Compute::bf16 ? "bf16" : "f32";
 }
-
-}  // namespace
 
 std::string run_report(const Run& run) {
   const Request& request = run.result.request;

@@ -9,6 +9,9 @@
 
 namespace flux2::cli {
 
+/// "bf16"
+const char* name_of(Compute compute);
+
 /// A finished run, for its report.
 struct Run {
   const Pipeline& pipeline;

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <new>
 
+#include "bench_command.h"
 #include "flux2/flux2.h"
 #include "generate_command.h"
 #include "generate_options.h"
@@ -27,6 +28,7 @@ constexpr const char* kExamples = R"(
 Examples:
   flux2 generate -p "a red circle on a white background" -o circle.png
   flux2 models
+  flux2 bench --random klein-4b --width 256 --height 256
   flux2 generate --help)";
 
 ExitStatus status_of(ErrorCode code) {
@@ -81,8 +83,10 @@ ExitStatus run(int argc, char** argv) {
   program.footer(kExamples);
   GenerateOptions generate_options;
   ModelsOptions models_options;
+  BenchCommandOptions bench_options;
   const CLI::App* generate = add_generate(program, generate_options);
-  add_models(program, models_options);
+  const CLI::App* models = add_models(program, models_options);
+  add_bench(program, bench_options);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -90,8 +94,10 @@ ExitStatus run(int argc, char** argv) {
   }
   if (generate->parsed()) {
     run_generate(generate_options);
-  } else {
+  } else if (models->parsed()) {
     run_models(models_options);
+  } else {
+    run_bench(bench_options);
   }
   return ExitStatus::done;
 }

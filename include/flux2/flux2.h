@@ -7,6 +7,7 @@
 /// FLUX.2 in C++: text to image, editing with references, painting over a picture.
 
 #include "flux2/array.h"
+#include "flux2/bench.h"
 #include "flux2/error.h"
 #include "flux2/export.h"
 #include "flux2/image.h"

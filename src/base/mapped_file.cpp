@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -31,6 +33,38 @@ std::span<std::byte> pages_of(std::span<const std::byte> range, bool grow) {
   return {reinterpret_cast<std::byte*>(first), last - first};
 }
 
+[[noreturn]] void fail_to_repeat(const std::string& name, int error) {
+  throw Error(ErrorCode::out_of_memory,
+              fmt::format("cannot make a region of memory: {}", std::strerror(error)), name);
+}
+
+// A file descriptor that is closed at the end.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+// Writes all of `block` at the start of an empty file in memory.
+bool fill(int descriptor, std::span<const std::byte> block) {
+  for (std::size_t done = 0; done < block.size();) {
+    const auto rest = block.subspan(done);
+    const ssize_t written = ::write(descriptor, rest.data(), rest.size());
+    if (written <= 0) return false;
+    done += static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
@@ -54,6 +88,31 @@ MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
     data_ = static_cast<const std::byte*>(mapped);
   }
   ::close(descriptor);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::repeating(std::string name,
+                                                        std::span<const std::byte> block,
+                                                        std::size_t size) {
+  assert(!block.empty() && block.size() % static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) == 0);
+  const Descriptor memory(::memfd_create("flux2", MFD_CLOEXEC));
+  if (memory.number() < 0 || !fill(memory.number(), block)) fail_to_repeat(name, errno);
+  void* region =
+      ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (region == MAP_FAILED) fail_to_repeat(name, errno);
+
+  std::shared_ptr<MappedFile> mapped(new MappedFile);
+  mapped->path_ = name;
+  mapped->data_ = static_cast<const std::byte*>(region);
+  mapped->size_ = size;
+  for (std::size_t at = 0; at < size; at += block.size()) {
+    void* place = static_cast<std::byte*>(region) + at;
+    const std::size_t count = std::min(block.size(), size - at);
+    if (::mmap(place, count, PROT_READ, MAP_PRIVATE | MAP_FIXED, memory.number(), 0) ==
+        MAP_FAILED) {
+      fail_to_repeat(name, errno);
+    }
+  }
+  return mapped;
 }
 
 MappedFile::~MappedFile() {

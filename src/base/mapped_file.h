@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 
 namespace flux2 {
 
@@ -12,6 +13,13 @@ class MappedFile {
  public:
   /// @throws Error bad_file: missing, not readable, a folder
   explicit MappedFile(std::filesystem::path path);
+  /// `size` bytes in which `block` repeats, in the memory of one block: it stands in for a file of
+  /// any size. `block` must be whole pages.
+  /// @param name  instead of a path
+  /// @throws Error out_of_memory
+  static std::shared_ptr<const MappedFile> repeating(std::string name,
+                                                     std::span<const std::byte> block,
+                                                     std::size_t size);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -25,6 +33,8 @@ class MappedFile {
   void drop(std::span<const std::byte> range) const;
 
  private:
+  MappedFile() = default;
+
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;

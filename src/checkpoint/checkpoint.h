@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tensor/weight.h"
@@ -21,6 +22,12 @@ class Checkpoint {
   ///         read_safetensors); an index that names a missing shard or tensor, or a path outside
   ///         the folder; a tensor found twice
   static Checkpoint open(const std::filesystem::path& folder, std::string_view stem);
+
+  Checkpoint() = default;
+  /// Tensors that are there already.
+  /// @param path  the file or whatever stands for one, for errors
+  Checkpoint(std::filesystem::path path, std::map<std::string, StoredTensor> tensors)
+      : path_(std::move(path)), tensors_(std::move(tensors)) {}
 
   /// The folder or file that was opened, for errors.
   const std::filesystem::path& path() const { return path_; }

@@ -1,5 +1,7 @@
 #include "pipeline/backend.h"
 
+#include <fmt/format.h>
+
 #include "backends/cpu/cpu_ops.h"
 #include "backends/cuda/cuda_ops.h"
 #include "base/parallel.h"
@@ -13,6 +15,11 @@ Compute chosen(Compute wanted) {
 }
 
 }  // namespace
+
+std::string describe_backend(const Backend& backend) {
+  return fmt::format("{}, {} thread{}", backend.ops->name(), backend.threads,
+                     backend.threads == 1 ? "" : "s");
+}
 
 Backend make_backend(const PipelineOptions& options) {
   if (options.threads < 0) {

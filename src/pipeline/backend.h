@@ -18,6 +18,9 @@ struct Backend {
   std::int64_t weight_size() const { return compute == Compute::bf16 ? 2 : 4; }
 };
 
+/// "cpu bf16 avx512_bf16, 2 threads"
+std::string describe_backend(const Backend& backend);
+
 /// The only place that names a backend.
 /// @throws Error invalid_request: a device or compute type that this build or machine lacks
 Backend make_backend(const PipelineOptions& options);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -50,6 +51,29 @@ std::int64_t available_memory() {
 
 std::int64_t peak_memory() {
   return std::max<std::int64_t>(0, kilobytes_of("/proc/self/status", "VmHWM:"));
+}
+
+std::int64_t anonymous_memory() {
+  return std::max<std::int64_t>(0, kilobytes_of("/proc/self/status", "RssAnon:"));
+}
+
+AnonymousPeak::AnonymousPeak()
+    : watcher_([this](const std::stop_token& stop) {
+        constexpr auto kInterval = std::chrono::milliseconds(5);
+        for (; !stop.stop_requested(); std::this_thread::sleep_for(kInterval))
+          look();
+      }) {}
+
+void AnonymousPeak::look() {
+  const std::int64_t now = anonymous_memory();
+  for (std::int64_t most = most_; now > most;) {
+    if (most_.compare_exchange_weak(most, now)) break;
+  }
+}
+
+std::int64_t AnonymousPeak::bytes() {
+  look();
+  return most_;
 }
 
 std::string format_bytes(std::int64_t bytes) {

@@ -89,7 +89,12 @@ ModelFolder ModelFolder::open(const fs::path& path) {
   return model;
 }
 
+ConfigFile ModelFolder::text_encoder_config() const {
+  return made ? made->text_encoder : ConfigFile::read(part("text_encoder") / "config.json");
+}
+
 Checkpoint ModelFolder::weights_of(const std::string& part) const {
+  if (made) return made->weights_of(part);
   return Checkpoint::open(this->part(part),
                           part == "text_encoder" ? "model" : "diffusion_pytorch_model");
 }

@@ -75,8 +75,7 @@ const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monito
   text_encoder_.reset();
   const Checkpoint weights = model_.weights_of("text_encoder");
   make_room(weights, "the text encoder");
-  const ConfigFile config = ConfigFile::read(model_.part("text_encoder") / "config.json");
-  auto encoder = make_language_model(config, use);
+  auto encoder = make_language_model(model_.text_encoder_config(), use);
   encoder->weights(weights).load(weights, ops, reporting_to(monitor));
   text_encoder_ = std::move(encoder);
   text_encoder_use_ = use;

@@ -119,9 +119,7 @@ int Pipeline::threads() const {
 }
 
 std::string Pipeline::backend() const {
-  const Backend& backend = impl_->backend();
-  return fmt::format("{}, {} thread{}", backend.ops->name(), backend.threads,
-                     backend.threads == 1 ? "" : "s");
+  return describe_backend(impl_->backend());
 }
 
 Result Pipeline::generate(const Request& request, const RunOptions& options) const {

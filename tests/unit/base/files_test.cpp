@@ -153,5 +153,24 @@ TEST_F(Files, CannotBeMappedIfMissingOrAFolder) {
   EXPECT_EQ(error_of([&] { MappedFile file(folder_); }).code(), ErrorCode::bad_file);
 }
 
+TEST(RepeatingMemory, HoldsTheBlockAgainAndAgain) {
+  constexpr std::size_t kBlock = std::size_t{2} * 4096;
+  std::string block(kBlock, 'a');
+  block[1] = 'b';
+  block[kBlock - 1] = 'c';
+  const std::size_t size = 1000 * kBlock + 4096;
+  const auto region = MappedFile::repeating("numbers", bytes_of(block), size);
+  EXPECT_EQ(region->path(), "numbers");
+  ASSERT_EQ(region->bytes().size(), size);
+  const auto* text = reinterpret_cast<const char*>(region->bytes().data());
+  for (const std::size_t repeat : {0, 1, 500, 999}) {
+    EXPECT_EQ(std::memcmp(text + repeat * kBlock, block.data(), kBlock), 0) << repeat;
+  }
+  EXPECT_EQ(text[size - 4095], 'b');
+  region->will_need(region->bytes());
+  region->drop(region->bytes());
+  EXPECT_EQ(text[size - 4095], 'b') << "dropped pages come back";
+}
+
 }  // namespace
 }  // namespace flux2

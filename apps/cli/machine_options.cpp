@@ -1,0 +1,36 @@
+#include "machine_options.h"
+
+#include "option_binding.h"
+
+namespace flux2::cli {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+}  // namespace
+
+void add_machine_options(CLI::App& app, PipelineOptions& options, const std::string& group) {
+  add_choice<Compute>(
+      app, "--compute", options.compute,
+      {{"f32", Compute::f32}, {"bf16", Compute::bf16}, {"auto", Compute::automatic}},
+      "what matrices are multiplied in; auto: bf16 where the processor has it")
+      ->group(group);
+  add_choice<Device>(app, "--device", options.device,
+                     {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"auto", Device::automatic}},
+                     "auto")
+      ->group(group);
+  add_number<int>(app, "--threads", options.threads, {1, kMostThreads},
+                  "default: the cores that this process may use")
+      ->group(group);
+}
+
+void add_progress_option(CLI::App& app, ProgressStyle& style, const std::string& group) {
+  add_choice<ProgressStyle>(app, "--progress", style,
+                            {{"auto", ProgressStyle::automatic},
+                             {"plain", ProgressStyle::plain},
+                             {"none", ProgressStyle::none}},
+                            "auto: a bar on a terminal, lines elsewhere")
+      ->group(group);
+}
+
+}  // namespace flux2::cli
