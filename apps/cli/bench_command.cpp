@@ -73,6 +73,8 @@ void run_bench(const BenchCommandOptions& options) {
   {
     ProgressDisplay display(options.progress);
     BenchOptions bench_options = options.bench;
+    // As `generate` has it: a part that has done its work is released.
+    bench_options.pipeline.residency = PipelineOptions::Residency::release;
     bench_options.stop = signals.token();
     bench_options.progress = [&display](const Progress& progress) { display.show(progress); };
     report = bench(bench_options);
