@@ -105,7 +105,8 @@ TEST(RandomModel, HasThePublishedShapes) {
         Published{"klein-9b-kv", 9.079e9, 36 * 11 + 3}, Published{"dev", 32.223e9, 0}}) {
     const ModelFolder model = random_model(name);
     double elements = 0;
-    for (const auto& [tensor, stored] : model.weights_of("transformer").tensors())
+    const Checkpoint transformer = model.weights_of("transformer");
+    for (const auto& [tensor, stored] : transformer.tensors())
       elements += static_cast<double>(stored.shape.elements());
     EXPECT_NEAR(elements / parameters, 1.0, 2e-4) << name;
     if (text_tensors > 0) {
