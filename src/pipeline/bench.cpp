@@ -93,10 +93,10 @@ class Bench {
   BenchReport run() {
     AnonymousPeak anonymous;
     BenchReport report = describe();
-    const StageContext ctx = {model_, call_, parts_, ops_, monitor_};
+    const StageContext ctx = {{model_, parts_, ops_, monitor_}, call_};
     const TextEmbeddings text = encode();
     report.text = finish_stage();
-    Denoised denoised = denoise(ctx, {.text = text, .references = {}, .options = run_});
+    Denoised denoised = denoise(ctx, {.text = text, .references = {}});
     report.denoise = finish_stage();
     report.step_seconds = std::move(denoised.step_seconds);
     decode(ctx, denoised.latents);
