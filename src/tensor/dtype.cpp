@@ -58,8 +58,12 @@ float small_float(std::uint32_t bits, std::uint32_t special_from, std::uint32_t 
   const std::uint32_t normal = word + (static_cast<std::uint32_t>(127 - kBias) << 23);
   const float below =
       static_cast<float>(static_cast<std::int32_t>(magnitude)) * std::bit_cast<float>(kStep);
-  std::uint32_t value = magnitude < kHidden ? std::bit_cast<std::uint32_t>(below) : normal;
-  value = magnitude >= special_from ? word | special_bits : value;
+  // Masks, because a compiler turns a choice between floats into a branch.
+  const std::uint32_t subnormal = 0u - static_cast<std::uint32_t>(magnitude < kHidden);
+  const std::uint32_t special = 0u - static_cast<std::uint32_t>(magnitude >= special_from);
+  const std::uint32_t finite =
+      (std::bit_cast<std::uint32_t>(below) & subnormal) | (normal & ~subnormal);
+  const std::uint32_t value = (finite & ~special) | ((word | special_bits) & special);
   const std::uint32_t sign = (bits & (kMagnitude + 1u)) << (31 - exponent_bits - mantissa_bits);
   return std::bit_cast<float>(value | sign);
 }
@@ -137,14 +141,17 @@ void convert_to_float(DType dtype, const void* source, float* target, std::size_
       std::memcpy(target, source, count * sizeof(float));
       return;
     case DType::f16:
-      return convert_each<std::uint16_t>(source, target, count, read_half);
+      return convert_each<std::uint16_t>(source, target, count,
+                                         [](std::uint16_t bits) { return read_half(bits); });
     case DType::bf16:
       return convert_each<BFloat16>(source, target, count,
                                     [](BFloat16 value) { return static_cast<float>(value); });
     case DType::f8_e4m3:
-      return convert_each<std::uint8_t>(source, target, count, read_f8_e4m3);
+      return convert_each<std::uint8_t>(source, target, count,
+                                        [](std::uint8_t bits) { return read_f8_e4m3(bits); });
     case DType::f8_e5m2:
-      return convert_each<std::uint8_t>(source, target, count, read_f8_e5m2);
+      return convert_each<std::uint8_t>(source, target, count,
+                                        [](std::uint8_t bits) { return read_f8_e5m2(bits); });
     case DType::f64:
       return convert_each<double>(source, target, count,
                                   [](double value) { return static_cast<float>(value); });

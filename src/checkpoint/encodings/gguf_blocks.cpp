@@ -12,16 +12,17 @@
 namespace flux2 {
 namespace {
 
-constexpr int kBlock = 32;
-constexpr int kHalf = 16;  // byte i holds element i in its low, element i + 16 in its high nibble
+constexpr std::size_t kBlock = 32;
+constexpr std::size_t kHalf =
+    16;  // byte i holds element i in its low, element i + 16 in its high nibble
 
 // W = d (q - 8)            d, q[16]
 struct Q40 {
   static constexpr std::int64_t kBytes = 18;
   static void decode(const std::uint8_t* block, float* numbers) {
     const float d = half_at(block);
-    const std::uint8_t* q = block + 2;
-    for (int i = 0; i < kHalf; ++i) {
+    const auto q = bytes_at<kHalf>(block + 2);
+    for (std::size_t i = 0; i < kHalf; ++i) {
       numbers[i] = d * static_cast<float>((q[i] & 15) - 8);
       numbers[i + kHalf] = d * static_cast<float>((q[i] >> 4) - 8);
     }
@@ -34,35 +35,39 @@ struct Q41 {
   static void decode(const std::uint8_t* block, float* numbers) {
     const float d = half_at(block);
     const float m = half_at(block + 2);
-    const std::uint8_t* q = block + 4;
-    for (int i = 0; i < kHalf; ++i) {
+    const auto q = bytes_at<kHalf>(block + 4);
+    for (std::size_t i = 0; i < kHalf; ++i) {
       numbers[i] = d * static_cast<float>(q[i] & 15) + m;
       numbers[i + kHalf] = d * static_cast<float>(q[i] >> 4) + m;
     }
   }
 };
 
-// The fifth bits of a block of 32, bit i of `word`, as 0 or 16.
-void fifth_bits(const std::uint8_t* stored, std::array<std::uint8_t, kBlock>& bits) {
-  for (int byte = 0; byte < kBlock / 8; ++byte) {
-    for (int bit = 0; bit < 8; ++bit) {
-      bits[static_cast<std::size_t>(8 * byte + bit)] =
-          static_cast<std::uint8_t>(((stored[byte] >> bit) & 1) << 4);
-    }
-  }
-}
+constexpr std::array<std::uint32_t, kBlock> kBit = [] {
+  std::array<std::uint32_t, kBlock> bits{};
+  for (std::size_t i = 0; i < kBlock; ++i)
+    bits[i] = std::uint32_t{1} << i;
+  return bits;
+}();
+
+// The fifth bits of a block of 32: element i has bit i of a word.
+struct FifthBits {
+  std::uint32_t word;
+
+  explicit FifthBits(const std::uint8_t* stored) { std::memcpy(&word, stored, sizeof(word)); }
+  int operator[](std::size_t i) const { return (word & kBit[i]) != 0 ? 16 : 0; }
+};
 
 // W = d (q - 16)           d, fifth bits[4], q[16]
 struct Q50 {
   static constexpr std::int64_t kBytes = 22;
   static void decode(const std::uint8_t* block, float* numbers) {
     const float d = half_at(block);
-    const std::uint8_t* q = block + 6;
-    std::array<std::uint8_t, kBlock> high;
-    fifth_bits(block + 2, high);
-    for (int i = 0; i < kHalf; ++i) {
-      numbers[i] = d * static_cast<float>(((q[i] & 15) | high.data()[i]) - 16);
-      numbers[i + kHalf] = d * static_cast<float>(((q[i] >> 4) | high.data()[i + kHalf]) - 16);
+    const auto q = bytes_at<kHalf>(block + 6);
+    const FifthBits high(block + 2);
+    for (std::size_t i = 0; i < kHalf; ++i) {
+      numbers[i] = d * static_cast<float>(((q[i] & 15) | high[i]) - 16);
+      numbers[i + kHalf] = d * static_cast<float>(((q[i] >> 4) | high[i + kHalf]) - 16);
     }
   }
 };
@@ -73,12 +78,11 @@ struct Q51 {
   static void decode(const std::uint8_t* block, float* numbers) {
     const float d = half_at(block);
     const float m = half_at(block + 2);
-    const std::uint8_t* q = block + 8;
-    std::array<std::uint8_t, kBlock> high;
-    fifth_bits(block + 4, high);
-    for (int i = 0; i < kHalf; ++i) {
-      numbers[i] = d * static_cast<float>((q[i] & 15) | high.data()[i]) + m;
-      numbers[i + kHalf] = d * static_cast<float>((q[i] >> 4) | high.data()[i + kHalf]) + m;
+    const auto q = bytes_at<kHalf>(block + 8);
+    const FifthBits high(block + 4);
+    for (std::size_t i = 0; i < kHalf; ++i) {
+      numbers[i] = d * static_cast<float>((q[i] & 15) | high[i]) + m;
+      numbers[i + kHalf] = d * static_cast<float>((q[i] >> 4) | high[i + kHalf]) + m;
     }
   }
 };
@@ -88,8 +92,8 @@ struct Q80 {
   static constexpr std::int64_t kBytes = 34;
   static void decode(const std::uint8_t* block, float* numbers) {
     const float d = half_at(block);
-    const std::uint8_t* q = block + 2;
-    for (int i = 0; i < kBlock; ++i)
+    const auto q = bytes_at<kBlock>(block + 2);
+    for (std::size_t i = 0; i < kBlock; ++i)
       numbers[i] = static_cast<float>(static_cast<std::int8_t>(q[i])) * d;
   }
 };
@@ -99,8 +103,8 @@ struct Iq4Nl {
   static constexpr std::int64_t kBytes = 18;
   static void decode(const std::uint8_t* block, float* numbers) {
     const float d = half_at(block);
-    const std::uint8_t* q = block + 2;
-    for (int i = 0; i < kHalf; ++i) {
+    const auto q = bytes_at<kHalf>(block + 2);
+    for (std::size_t i = 0; i < kHalf; ++i) {
       numbers[i] = d * kIq4Values[q[i] & 15];
       numbers[i + kHalf] = d * kIq4Values[q[i] >> 4];
     }

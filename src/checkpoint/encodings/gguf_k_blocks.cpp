@@ -44,10 +44,11 @@ void Q2K::decode(const std::uint8_t* block, float* numbers) {
   for (int group = 0; group < 16; ++group) {
     const float scale = d * static_cast<float>(scales[group] & 15);
     const float minimum = dmin * static_cast<float>(scales[group] >> 4);
-    const std::uint8_t* q = block + 16 + 32 * (group / 8) + 16 * (group % 2);
+    const auto q = bytes_at<16>(block + 16 + 32 * (group / 8) + 16 * (group % 2));
     const int shift = 2 * (group / 2 % 4);
-    for (int i = 0; i < 16; ++i)
-      numbers[16 * group + i] = scale * static_cast<float>((q[i] >> shift) & 3) - minimum;
+    float* out = numbers + 16 * group;
+    for (std::size_t i = 0; i < 16; ++i)
+      out[i] = scale * static_cast<float>((q[i] >> shift) & 3) - minimum;
   }
 }
 
@@ -56,12 +57,13 @@ void Q3K::decode(const std::uint8_t* block, float* numbers) {
   const float d = half_at(block + kScaleAt);
   for (int group = 0; group < 16; ++group) {
     const float scale = d * static_cast<float>(scales[static_cast<std::size_t>(group)]);
-    const std::uint8_t* q = block + 32 + 32 * (group / 8) + 16 * (group % 2);
-    const std::uint8_t* high = block + 16 * (group % 2);
+    const auto q = bytes_at<16>(block + 32 + 32 * (group / 8) + 16 * (group % 2));
+    const auto high = bytes_at<16>(block + 16 * (group % 2));
     const int shift = 2 * (group / 2 % 4);
-    for (int i = 0; i < 16; ++i) {
+    float* out = numbers + 16 * group;
+    for (std::size_t i = 0; i < 16; ++i) {
       const int below = ((high[i] >> (group / 2)) & 1) == 0 ? 4 : 0;  // a set bit adds nothing
-      numbers[16 * group + i] = scale * static_cast<float>(((q[i] >> shift) & 3) - below);
+      out[i] = scale * static_cast<float>(((q[i] >> shift) & 3) - below);
     }
   }
 }
@@ -75,9 +77,9 @@ void Q4K::decode(const std::uint8_t* block, float* numbers) {
     const float next_scale = d * static_cast<float>(pairs.scale[group + 1]);
     const float minimum = dmin * static_cast<float>(pairs.minimum[group]);
     const float next_minimum = dmin * static_cast<float>(pairs.minimum[group + 1]);
-    const std::uint8_t* q = block + 16 + 16 * group;
+    const auto q = bytes_at<32>(block + 16 + 16 * group);
     float* out = numbers + 32 * group;
-    for (int i = 0; i < 32; ++i) {
+    for (std::size_t i = 0; i < 32; ++i) {
       out[i] = scale * static_cast<float>(q[i] & 15) - minimum;
       out[i + 32] = next_scale * static_cast<float>(q[i] >> 4) - next_minimum;
     }
@@ -88,15 +90,15 @@ void Q5K::decode(const std::uint8_t* block, float* numbers) {
   const float d = half_at(block);
   const float dmin = half_at(block + 2);
   const SixBitPairs pairs(block + 4);
-  const std::uint8_t* high = block + 16;
+  const auto high = bytes_at<32>(block + 16);
   for (std::size_t group = 0; group < 8; group += 2) {
     const float scale = d * static_cast<float>(pairs.scale[group]);
     const float next_scale = d * static_cast<float>(pairs.scale[group + 1]);
     const float minimum = dmin * static_cast<float>(pairs.minimum[group]);
     const float next_minimum = dmin * static_cast<float>(pairs.minimum[group + 1]);
-    const std::uint8_t* q = block + 48 + 16 * group;
+    const auto q = bytes_at<32>(block + 48 + 16 * group);
     float* out = numbers + 32 * group;
-    for (int i = 0; i < 32; ++i) {
+    for (std::size_t i = 0; i < 32; ++i) {
       const int fifth = (high[i] >> group) << 4;
       const int next_fifth = (high[i] >> (group + 1)) << 4;
       out[i] = scale * static_cast<float>((q[i] & 15) | (fifth & 16)) - minimum;
@@ -111,13 +113,14 @@ void Q6K::decode(const std::uint8_t* block, float* numbers) {
     const float scale = d * static_cast<float>(static_cast<std::int8_t>(block[192 + group]));
     // Of 128 numbers, the first 64 have their low bits in low nibbles, the others in high ones.
     const int half = group / 8;
-    const std::uint8_t* low = block + 64 * half + 16 * (group % 4);
-    const std::uint8_t* high = block + 128 + 32 * half + 16 * (group % 2);
+    const auto low = bytes_at<16>(block + 64 * half + 16 * (group % 4));
+    const auto high = bytes_at<16>(block + 128 + 32 * half + 16 * (group % 2));
     const int low_shift = 4 * (group / 4 % 2);
     const int high_shift = 2 * (group / 2 % 4);
-    for (int i = 0; i < 16; ++i) {
+    float* out = numbers + 16 * group;
+    for (std::size_t i = 0; i < 16; ++i) {
       const int q = ((low[i] >> low_shift) & 15) | (((high[i] >> high_shift) & 3) << 4);
-      numbers[16 * group + i] = scale * static_cast<float>(q - 32);
+      out[i] = scale * static_cast<float>(q - 32);
     }
   }
 }
@@ -128,9 +131,9 @@ void Iq4Xs::decode(const std::uint8_t* block, float* numbers) {
   for (int group = 0; group < 8; ++group) {
     const int low = (block[4 + group / 2] >> (4 * (group % 2))) & 15;
     const float scale = d * static_cast<float>((low | (((high >> (2 * group)) & 3) << 4)) - 32);
-    const std::uint8_t* q = block + 8 + 16 * group;
+    const auto q = bytes_at<16>(block + 8 + 16 * group);
     float* out = numbers + 32 * group;
-    for (int i = 0; i < 16; ++i) {
+    for (std::size_t i = 0; i < 16; ++i) {
       out[i] = scale * kIq4Values[q[i] & 15];
       out[i + 16] = scale * kIq4Values[q[i] >> 4];
     }

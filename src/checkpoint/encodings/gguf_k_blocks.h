@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,15 @@ inline float half_at(const std::uint8_t* stored) {
   std::uint16_t bits;
   std::memcpy(&bits, stored, sizeof(bits));
   return half_to_float(bits);
+}
+
+/// A copy of `size` bytes. Bytes may alias anything, also the floats that a loop writes; a copy on
+/// the stack cannot, so that the loop becomes vector code without checks.
+template <std::size_t size>
+std::array<std::uint8_t, size> bytes_at(const std::uint8_t* stored) {
+  std::array<std::uint8_t, size> bytes;
+  std::memcpy(bytes.data(), stored, size);
+  return bytes;
 }
 
 /// Blocks one after another.
