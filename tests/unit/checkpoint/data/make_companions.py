@@ -81,23 +81,30 @@ def int8_layers():
     stored["int8_row.input_scale"] = torch.tensor(0.02)
 
 
-def comfy_layers():
-    weight = torch.randn(20, 96) * torch.rand(20, 1).add(0.1)
+def nvfp4(weight):
     scale = weight.abs().amax() / (448 * 6)
     codes, blocks = kitchen.quantize_nvfp4(weight, scale)
+    return codes, blocks, scale, kitchen.dequantize_nvfp4(codes, scale, blocks, torch.float32)
+
+
+def comfy_layers():
+    weight = torch.randn(150, 96) * torch.rand(150, 1).add(0.1)  # every part of two tiles
+    codes, blocks, scale, numbers = nvfp4(weight)
     stored["nvfp4.weight"] = codes
     stored["nvfp4.weight_scale"] = blocks
     stored["nvfp4.weight_scale_2"] = scale
     stored["nvfp4.comfy_quant"] = mark({"format": "nvfp4"})
-    expected["nvfp4.weight"] = kitchen.dequantize_nvfp4(codes, scale, blocks, torch.float32)
+    expected["nvfp4.rows"] = torch.tensor([0, 1, 31, 32, 63, 64, 95, 96, 127, 128, 149])
+    expected["nvfp4.weight"] = numbers[expected["nvfp4.rows"]]
 
     # Scales as bytes, nothing marked, and what ModelOpt multiplies the activations with.
+    codes, blocks, scale, numbers = nvfp4(weight[:20])
     smoothing = torch.rand(96) + 0.5
-    stored["smoothed.weight"] = codes.clone()
-    stored["smoothed.weight_scale"] = blocks.clone().view(torch.uint8)
-    stored["smoothed.weight_scale_2"] = scale.clone()
+    stored["smoothed.weight"] = codes
+    stored["smoothed.weight_scale"] = blocks.view(torch.uint8)
+    stored["smoothed.weight_scale_2"] = scale
     stored["smoothed.pre_quant_scale"] = smoothing
-    expected["smoothed.weight"] = expected["nvfp4.weight"] * smoothing
+    expected["smoothed.weight"] = numbers * smoothing
 
     weight = torch.randn(7, 160) * 10.0 ** torch.linspace(-3, 3, 7).reshape(-1, 1)
     weight[3, 32:64] = 0
