@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/element_count.h"
 #include "checkpoint/encodings/block_decoder.h"
 #include "checkpoint/encodings/gguf_blocks.h"
 #include "checkpoint/gguf_cursor.h"
@@ -84,18 +85,14 @@ TensorInfo read_info(GgufCursor& cursor) {
                               in_quotes(info.name), rank, Shape::kMaxRank),
                   kDamaged);
   }
-  std::int64_t elements = 1;
   for (std::uint32_t axis = 0; axis < rank; ++axis) {
     const auto size = cursor.number<std::uint64_t>("the shape of a tensor");
-    std::int64_t product = 0;
-    if (!std::in_range<std::int64_t>(size) ||
-        __builtin_mul_overflow(elements, static_cast<std::int64_t>(size), &product)) {
-      cursor.refuse(
-          fmt::format("tensor {} has an impossible dimension of {}", in_quotes(info.name), size),
-          kDamaged);
-    }
-    elements = product;
-    info.dims.insert(info.dims.begin(), static_cast<std::int64_t>(size));
+    const auto kept = std::in_range<std::int64_t>(size) ? static_cast<std::int64_t>(size) : -1;
+    info.dims.insert(info.dims.begin(), kept);
+    if (kept >= 0 && element_count(info.dims)) continue;
+    cursor.refuse(
+        fmt::format("tensor {} has an impossible dimension of {}", in_quotes(info.name), size),
+        kDamaged);
   }
   info.type = cursor.number<std::uint32_t>("the type of a tensor");
   info.offset = cursor.number<std::uint64_t>("the offset of a tensor");
@@ -118,12 +115,11 @@ Shape shape_of(const TensorInfo& info, const Metadata& metadata, const std::stri
   const Shape stored{std::span<const std::int64_t>(info.dims)};
   const auto* original = metadata.integers("comfy.gguf.orig_shape." + info.name);
   if (original == nullptr) return stored;
-  std::int64_t elements = 1;
-  const bool fits = original->size() <= Shape::kMaxRank &&
-                    std::all_of(original->begin(), original->end(), [&](std::int64_t size) {
-                      return size >= 0 && !__builtin_mul_overflow(elements, size, &elements);
-                    });
-  if (!fits || elements != stored.elements()) {
+  const bool fits =
+      original->size() <= Shape::kMaxRank &&
+      std::all_of(original->begin(), original->end(), [](auto size) { return size >= 0; }) &&
+      element_count(*original) == stored.elements();
+  if (!fits) {
     refuse_tensor(file, info.name,
                   "has an original shape in the metadata that does not hold as many numbers");
   }

@@ -50,6 +50,7 @@ def write_gguf():
         "overflow": gguf((), [("w", (2**40, 2**40), 0, 0)]),
         "offset": gguf((), [("w", (8,), 0, 2**64 - 32)], b"\0" * 32),
         "overlap": gguf((), [("a", (16,), 0, 0), ("b", (8,), 0, 32)], b"\0" * 64),
+        "empty_overflow": gguf((), [("w", (0, 2**62, 2**62), 0, 0)]),
         "empty_rows": gguf((), [("w", (0, 2**62), 8, 0)]),
     }
     for name, content in files.items():

@@ -7,6 +7,7 @@
 
 #include "checkpoint/companions/pool.h"
 #include "checkpoint/config_file.h"
+#include "checkpoint/element_count.h"
 #include "checkpoint/encodings/bitsandbytes_decoder.h"
 #include "checkpoint/encodings/scales.h"
 #include "checkpoint/in_quotes.h"
@@ -74,12 +75,12 @@ std::vector<float> nested_absmax(const Parts& parts, const StoredTensor& codes,
 
 Shape shape_of(const Parts& parts) {
   const auto sizes = parts.config.integers("shape", 0, std::int64_t{1} << 31);
-  std::int64_t elements = 1;
-  bool fits = !sizes.empty() && !parts.weight.bytes.empty() && sizes.size() <= Shape::kMaxRank;
-  for (std::size_t axis = 0; fits && axis < sizes.size(); ++axis)
-    fits = !__builtin_mul_overflow(elements, sizes[axis], &elements);
+  const auto elements = element_count(sizes);
   const auto bytes = static_cast<std::int64_t>(parts.weight.bytes.size());
-  if (!fits || parts.weight.dtype != DType::u8 || bytes != elements / 2 + elements % 2) {
+  const bool fits = !sizes.empty() && sizes.size() <= Shape::kMaxRank && elements &&
+                    parts.weight.dtype == DType::u8 && bytes > 0 &&
+                    bytes == *elements / 2 + *elements % 2;
+  if (!fits) {
     refuse_companion(parts.weight,
                      fmt::format("is {} of {} bytes, which are not the four-bit codes of its shape",
                                  name_of(parts.weight.dtype), bytes));

@@ -165,6 +165,8 @@ TEST(Gguf, RefusesShapesThatCannotBe) {
   expect_part(refusal_of_tensor({.name = "w", .dims = {1ull << 40, 1ull << 40}}),
               "impossible dimension");
   expect_part(refusal_of_tensor({.name = "w", .dims = {1ull << 63}}), "impossible dimension");
+  expect_part(refusal_of_tensor({.name = "w", .dims = {0, 1ull << 62, 1ull << 62}}),
+              "impossible dimension");
   expect_part(refusal_of_tensor({.name = "w", .dims = {1ull << 62}}), "impossibly large");
   expect_part(refusal_of_tensor({.name = "w", .dims = {1, 1, 1, 1, 1, 1, 1}}), "7 dimensions");
 }
