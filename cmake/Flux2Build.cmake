@@ -26,6 +26,8 @@ find_package(ICU REQUIRED COMPONENTS uc)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 
 # What every target of the project compiles with.
 add_library(flux2_options INTERFACE)

@@ -29,7 +29,7 @@ install(FILES ${PROJECT_BINARY_DIR}/flux2Config.cmake
               ${PROJECT_BINARY_DIR}/flux2ConfigVersion.cmake
         DESTINATION ${FLUX2_PACKAGE_DIR})
 
-set(FLUX2_PC_PRIVATE_REQUIRES "libpng libjpeg libwebp libpcre2-8 icu-uc zlib fmt")
+set(FLUX2_PC_PRIVATE_REQUIRES "libpng libjpeg libwebp libpcre2-8 libcurl libcrypto icu-uc zlib fmt")
 # gomp or omp, by the compiler, and pthread.
 list(TRANSFORM OpenMP_CXX_LIB_NAMES REPLACE "^lib" "" OUTPUT_VARIABLE OPENMP_LIBS)
 list(TRANSFORM OPENMP_LIBS PREPEND "-l")

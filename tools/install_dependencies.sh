@@ -10,6 +10,7 @@ packages=(
   nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev
   libpng-dev libjpeg-dev libwebp-dev zlib1g-dev
   libpcre2-dev libicu-dev
+  libcurl4-openssl-dev libssl-dev  # downloads and their digests
   libgtest-dev libbenchmark-dev
 )
 

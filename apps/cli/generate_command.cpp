@@ -8,6 +8,7 @@
 #include "json_report.h"
 #include "output_names.h"
 #include "progress.h"
+#include "pull_command.h"
 #include "request_builder.h"
 #include "signals.h"
 
@@ -62,10 +63,13 @@ void check_output_type(const GenerateOptions& options) {
   }
 }
 
+ProgressStyle progress_style(const GenerateOptions& options) {
+  return options.verbosity == Verbosity::quiet ? ProgressStyle::none : options.progress;
+}
+
 Result draw(const Pipeline& pipeline, const Request& request, const GenerateOptions& options,
             const std::vector<fs::path>& previews, const std::stop_token& stop) {
-  ProgressDisplay display(options.verbosity == Verbosity::quiet ? ProgressStyle::none
-                                                                : options.progress);
+  ProgressDisplay display(progress_style(options));
   RunOptions run;
   run.stop = stop;
   run.output = options.output_type;
@@ -130,7 +134,8 @@ void run_generate(const GenerateOptions& options) {
 
   const StopOnSignal signals;
   const Clock::time_point begun = Clock::now();
-  const Pipeline pipeline = Pipeline::load(built.model, for_one_call(options.pipeline));
+  const std::string model = bring_model(built.model, progress_style(options), signals.token());
+  const Pipeline pipeline = Pipeline::load(model, for_one_call(options.pipeline));
   log_model(pipeline);
   const Result result = draw(pipeline, built.request, options, files.previews, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");

@@ -154,7 +154,9 @@ void add_output(CLI::App& app, GenerateOptions& o) {
 
 void add_machine(CLI::App& app, GenerateOptions& o) {
   const char* group = "How it is done";
-  add_text(app, "-m,--model", o.model, "MODEL", "a folder in Diffusers layout, or nano; nano")
+  add_text(
+      app, "-m,--model", o.model, "MODEL",
+      "a folder in Diffusers layout, org/name[@revision] of the Hugging Face Hub, or nano; nano")
       ->group(group);
   add_machine_options(app, o.pipeline, group);
   add_choice<VaeTiling>(

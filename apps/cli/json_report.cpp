@@ -84,6 +84,15 @@ std::string models_report(const std::vector<ModelInfo>& models) {
   return dump(all);
 }
 
+std::string pull_report(const PulledModel& model) {
+  return dump({{"repo", model.repo},
+               {"revision", model.revision},
+               {"commit", model.commit},
+               {"path", model.path.string()},
+               {"files", model.files},
+               {"bytes", model.bytes}});
+}
+
 void print_to_stdout(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                        std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "flux2/hub.h"
 #include "flux2/pipeline.h"
 
 namespace flux2::cli {
@@ -35,6 +36,9 @@ std::string run_report(const Run& run);
 /// guidance_scale, max_sequence_length}, parts [{name, class, tensors, parameters, bytes,
 /// dtypes}]}.
 std::string models_report(const std::vector<ModelInfo>& models);
+
+/// A finished pull: repo, revision, commit, path, files, bytes.
+std::string pull_report(const PulledModel& model);
 
 /// Writes `text` and a newline to standard output.
 /// @throws Error bad_file: standard output is closed or full

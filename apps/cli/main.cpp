@@ -11,6 +11,7 @@
 #include "json_report.h"
 #include "log.h"
 #include "models_command.h"
+#include "pull_command.h"
 
 namespace flux2::cli {
 namespace {
@@ -28,6 +29,7 @@ constexpr const char* kExamples = R"(
 Examples:
   flux2 generate -p "a red circle on a white background" -o circle.png
   flux2 models
+  flux2 pull black-forest-labs/FLUX.2-klein-4B
   flux2 bench --random klein-4b --width 256 --height 256
   flux2 generate --help)";
 
@@ -87,6 +89,8 @@ ExitStatus run(int argc, char** argv) {
   const CLI::App* generate = add_generate(program, generate_options);
   const CLI::App* models = add_models(program, models_options);
   add_bench(program, bench_options);
+  PullCommandOptions pull_options;
+  const CLI::App* pull = add_pull(program, pull_options);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -94,6 +98,8 @@ ExitStatus run(int argc, char** argv) {
   }
   if (generate->parsed()) {
     run_generate(generate_options);
+  } else if (pull->parsed()) {
+    run_pull(pull_options);
   } else if (models->parsed()) {
     run_models(models_options);
   } else {

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "flux2/hub.h"
 #include "flux2/model.h"
 #include "json_report.h"
 #include "log.h"
 #include "option_binding.h"
+#include "pull_command.h"
+#include "signals.h"
 
 namespace flux2::cli {
 namespace {
@@ -38,19 +41,6 @@ std::vector<fs::path> model_folders(const fs::path& path) {
   return folders;
 }
 
-// 1234567890, "B": "1.23 GB"
-std::string with_prefix(std::int64_t count, const char* unit) {
-  constexpr double kThousand = 1000;
-  constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
-  auto value = static_cast<double>(count);
-  std::size_t prefix = 0;
-  while (value >= kThousand && prefix + 1 < std::size(kPrefixes)) {
-    value /= kThousand;
-    ++prefix;
-  }
-  return fmt::format("{:.{}f} {}{}", value, prefix == 0 ? 0 : 1, kPrefixes[prefix], unit);
-}
-
 std::string text_of(const ModelInfo& model) {
   const ModelDefaults& defaults = model.defaults;
   std::string text = fmt::format("{}: {}, {}\n  in {}\n", model.name, to_string(model.family),
@@ -66,6 +56,18 @@ std::string text_of(const ModelInfo& model) {
   return text;
 }
 
+// org/name@revision, 7.9 GB
+std::string text_of(const CachedModel& model) {
+  std::string text = fmt::format("{}{}: {} in {}", model.repo,
+                                 model.revision == "main" ? "" : "@" + model.revision,
+                                 with_prefix(model.bytes, "B"), one_line(model.path.string()));
+  if (!model.missing.empty()) {
+    text +=
+        fmt::format("\n  incomplete, without {}: flux2 pull brings it", one_line(model.missing));
+  }
+  return text;
+}
+
 }  // namespace
 
 CLI::App* add_models(CLI::App& program, ModelsOptions& options) {
@@ -75,7 +77,9 @@ CLI::App* add_models(CLI::App& program, ModelsOptions& options) {
     options.paths = texts;
     return true;
   };
-  app->add_option("path", assign, "model folders, or folders of them; default: the built-in model")
+  app->add_option("path", assign,
+                  "model folders, folders of them, or repositories of the "
+                  "Hugging Face Hub; default: the built-in model and what is in the hub's cache")
       ->type_name("PATH")
       ->expected(1, CLI::detail::expected_max_vector_size);
   app->add_flag("--json", options.json, "one JSON array on standard output");
@@ -86,15 +90,27 @@ CLI::App* add_models(CLI::App& program, ModelsOptions& options) {
 void run_models(const ModelsOptions& options) {
   const std::vector<std::string> asked =
       options.paths.empty() ? std::vector<std::string>{"nano"} : options.paths;
+  const StopOnSignal signals;
   std::vector<ModelInfo> models;
   for (const std::string& path : asked) {
-    for (const fs::path& folder : model_folders(find_model(path)))
+    const fs::path found = bring_model(path, ProgressStyle::automatic, signals.token());
+    for (const fs::path& folder : model_folders(found))
       models.push_back(inspect_model(folder));
   }
-  if (options.json) return print_to_stdout(models_report(models));
+  std::vector<CachedModel> cached;
+  if (options.paths.empty()) cached = cached_models();
+  if (options.json) {
+    for (const CachedModel& model : cached) {
+      if (model.missing.empty()) models.push_back(inspect_model(model.path));
+    }
+    return print_to_stdout(models_report(models));
+  }
   std::string text;
   for (const ModelInfo& model : models)
     text += (text.empty() ? "" : "\n\n") + text_of(model);
+  if (!cached.empty()) text += "\n\nIn the cache of the Hugging Face Hub:";
+  for (const CachedModel& model : cached)
+    text += "\n" + text_of(model);
   print_to_stdout(text);
 }
 

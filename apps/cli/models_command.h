@@ -8,7 +8,7 @@ namespace flux2::cli {
 
 /// What `flux2 models` was told.
 struct ModelsOptions {
-  std::vector<std::string> paths;  ///< empty: the model that comes with the program
+  std::vector<std::string> paths;  ///< empty: the model that comes with the program, the cache's
   bool json = false;
 };
 

@@ -1,43 +1,12 @@
 #include "progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
 namespace flux2::cli {
 namespace {
-
-constexpr std::size_t kBarCells = 24;
-constexpr std::size_t kUsualColumns = 80;
-constexpr auto kRedrawInterval = std::chrono::milliseconds(50);
-constexpr const char* kClearLine = "\r\x1b[K";
-
-bool on_terminal() {
-  const char* terminal = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
-}
-
-std::size_t terminal_columns() {
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : kUsualColumns;
-}
-
-// 4.56 s, 78 s, 3:25, 1:02:03
-std::string duration(double seconds) {
-  if (seconds < 100) return fmt::format("{:.{}f} s", seconds, seconds < 10 ? 2 : 1);
-  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
-  const std::int64_t hours = whole / 3600;
-  const std::int64_t minutes = whole / 60 % 60;
-  if (hours == 0) return fmt::format("{}:{:02}", minutes, whole % 60);
-  return fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60);
-}
 
 bool counts_steps(Stage stage) {
   return stage == Stage::denoise;
@@ -74,43 +43,22 @@ std::string progress_line(const Progress& progress) {
 }
 
 std::string progress_bar(const Progress& progress, std::size_t columns) {
-  std::string text = to_string(progress.stage);
-  if (progress.total > 0) {
-    const double part =
-        static_cast<double>(std::clamp<std::int64_t>(progress.done, 0, progress.total)) /
-        static_cast<double>(progress.total);
-    const auto filled = static_cast<std::size_t>(part * static_cast<double>(kBarCells));
-    text += fmt::format(" [{}{}] {}", std::string(filled, '#'),
-                        std::string(kBarCells - filled, '.'), counted(progress));
-  }
-  if (text.size() > columns) text.resize(columns);
-  return text;
+  return bar_line(to_string(progress.stage), progress.done, progress.total, counted(progress),
+                  columns);
 }
 
-ProgressDisplay::ProgressDisplay(ProgressStyle style)
-    : form_(style == ProgressStyle::none                         ? Form::nothing
-            : style == ProgressStyle::automatic && on_terminal() ? Form::bar
-                                                                 : Form::lines) {}
-
-ProgressDisplay::~ProgressDisplay() {
-  if (form_ == Form::bar && stage_) std::fputs(kClearLine, stderr);
-}
+ProgressDisplay::ProgressDisplay(ProgressStyle style) : form_(form_of(style)) {}
 
 void ProgressDisplay::show(const Progress& progress) {
-  if (form_ == Form::bar) draw_bar(progress);
-  if (form_ == Form::lines) print_line(progress);
+  if (form_ == ProgressForm::bar) draw_bar(progress);
+  if (form_ == ProgressForm::lines) print_line(progress);
   stage_ = progress.stage;
   done_ = progress.done;
 }
 
 void ProgressDisplay::draw_bar(const Progress& progress) {
-  const auto now = std::chrono::steady_clock::now();
   const bool news = stage_ != progress.stage || progress.done == progress.total;
-  if (!news && now - drawn_ < kRedrawInterval) return;
-  drawn_ = now;
-  const std::string bar = progress_bar(progress, terminal_columns() - 1);
-  fmt::print(stderr, "{}{}", kClearLine, bar);
-  std::fflush(stderr);
+  if (news || line_.is_due()) line_.draw(progress_bar(progress, TerminalLine::columns()));
 }
 
 void ProgressDisplay::print_line(const Progress& progress) {

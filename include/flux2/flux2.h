@@ -10,6 +10,7 @@
 #include "flux2/bench.h"
 #include "flux2/error.h"
 #include "flux2/export.h"
+#include "flux2/hub.h"
 #include "flux2/image.h"
 #include "flux2/model.h"
 #include "flux2/noise.h"

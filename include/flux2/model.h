@@ -50,10 +50,15 @@ struct ModelInfo {
   std::vector<ModelPart> parts;   ///< text encoder, transformer, VAE
 };
 
-/// The folder that MODEL of the command line means: a path as it is, or "nano", the model that
-/// comes with the program (in $FLUX2_MODELS or its installation's share/flux2/models). A folder
-/// that is called nano is "./nano".
-/// @throws Error bad_file: no such folder; the message lists where it was looked for
+/// The folder that MODEL of the command line means:
+/// - "nano": the model that comes with the program (in $FLUX2_MODELS or its installation's
+///   share/flux2/models); a folder that is called nano is "./nano"
+/// - a path that exists: itself
+/// - "org/name" or "org/name@revision": a repository of the Hugging Face Hub, in the cache; brought
+///   there first if it is not complete (see pull(), which also reports progress)
+/// - anything else: itself
+/// @throws Error bad_file: no such folder; the message lists where it was looked for; what pull()
+///         throws
 std::filesystem::path find_model(const std::string& model);
 
 /// Reads model_index.json, the configs and the headers of the weights; no weight.

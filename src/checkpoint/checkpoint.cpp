@@ -57,25 +57,16 @@ void merge_shard(Tensors& all, const fs::path& folder, const std::string& shard)
   }
 }
 
-// {"metadata": {...}, "weight_map": {"TENSOR": "SHARD.safetensors", ...}}
 Tensors open_index(const fs::path& index) {
-  const ConfigFile config = ConfigFile::read(index);
-  if (!config.has("weight_map")) {
-    refuse(index, "has no \"weight_map\"", "this is not the index of a sharded checkpoint");
-  }
-  const ConfigFile weight_map = config.section("weight_map");
-  std::map<std::string, std::string> shard_of;
+  const std::map<std::string, std::string> shard_of = read_weight_map(index);
   std::set<std::string> shards;
-  for (const std::string& tensor : weight_map.keys()) {
-    const std::string shard = weight_map.text(tensor);
-    require_plain_name(index, tensor, shard);
+  for (const auto& [tensor, shard] : shard_of) {
     if (!is_file(index.parent_path() / shard)) {
       refuse(index,
              fmt::format("puts tensor {} into {}, which is not there", in_quotes(tensor),
                          in_quotes(shard)),
              "the download is incomplete: get the missing file");
     }
-    shard_of.emplace(tensor, shard);
     shards.insert(shard);
   }
   Tensors tensors;
@@ -92,15 +83,10 @@ Tensors open_index(const fs::path& index) {
   return tensors;
 }
 
-// The index or file of `stem` in `folder`. Libraries disagree on where a variant stands in the
-// name of an index.
-std::optional<fs::path> find_weights(const fs::path& folder, const std::string& stem) {
-  for (const std::string_view variant : kVariants) {
-    for (const std::string& name : {fmt::format("{}{}.safetensors.index.json", stem, variant),
-                                    fmt::format("{}.safetensors.index{}.json", stem, variant),
-                                    fmt::format("{}{}.safetensors", stem, variant)}) {
-      if (is_file(folder / name)) return folder / name;
-    }
+// The index or file of `stem` in `folder`.
+std::optional<fs::path> find_weights(const fs::path& folder, std::string_view stem) {
+  for (const std::string& name : weights_names(stem)) {
+    if (is_file(folder / name)) return folder / name;
   }
   return std::nullopt;
 }
@@ -111,13 +97,40 @@ const MappedFile* mapping_of(const StoredTensor& tensor) {
 
 }  // namespace
 
+// Libraries disagree on where a variant stands in the name of an index.
+std::vector<std::string> weights_names(std::string_view stem) {
+  std::vector<std::string> names;
+  for (const std::string_view variant : kVariants) {
+    names.push_back(fmt::format("{}{}.safetensors.index.json", stem, variant));
+    names.push_back(fmt::format("{}.safetensors.index{}.json", stem, variant));
+    names.push_back(fmt::format("{}{}.safetensors", stem, variant));
+  }
+  return names;
+}
+
+// {"metadata": {...}, "weight_map": {"TENSOR": "SHARD.safetensors", ...}}
+std::map<std::string, std::string> read_weight_map(const fs::path& index) {
+  const ConfigFile config = ConfigFile::read(index);
+  if (!config.has("weight_map")) {
+    refuse(index, "has no \"weight_map\"", "this is not the index of a sharded checkpoint");
+  }
+  const ConfigFile weight_map = config.section("weight_map");
+  std::map<std::string, std::string> shard_of;
+  for (const std::string& tensor : weight_map.keys()) {
+    const std::string shard = weight_map.text(tensor);
+    require_plain_name(index, tensor, shard);
+    shard_of.emplace(tensor, shard);
+  }
+  return shard_of;
+}
+
 Checkpoint Checkpoint::open(const fs::path& folder, std::string_view stem) {
   Checkpoint checkpoint;
   checkpoint.path_ = folder;
   fs::path weights = folder;
   std::error_code ignored;
   if (fs::is_directory(folder, ignored)) {
-    const std::optional<fs::path> found = find_weights(folder, std::string(stem));
+    const std::optional<fs::path> found = find_weights(folder, stem);
     if (!found) {
       refuse(folder, fmt::format("holds no {}.safetensors and no index of one", stem),
              "weights are read in Diffusers layout, as safetensors, whole or sharded, also with "

@@ -43,6 +43,12 @@ class Checkpoint {
   std::map<std::string, StoredTensor> tensors_;
 };
 
+/// What `Checkpoint::open` looks for in a folder, best first: names of files and of indices.
+std::vector<std::string> weights_names(std::string_view stem);
+/// The weight map of STEM.safetensors.index.json: which shard holds each tensor.
+/// @throws Error bad_file: no such map, or a shard that is not a plain name
+std::map<std::string, std::string> read_weight_map(const std::filesystem::path& index);
+
 /// Asks the kernel to start reading the pages of `tensor`, which comes from a Checkpoint.
 void prefetch(const StoredTensor& tensor);
 /// Gives the pages of such a tensor back, once a backend has packed it. Reading it again is still

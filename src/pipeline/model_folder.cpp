@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "flux2/error.h"
+#include "hub/cache.h"
 
 namespace flux2 {
 namespace {
@@ -85,7 +86,9 @@ ModelFolder ModelFolder::open(const fs::path& path) {
 
   const FolderDefaults own = read_folder_defaults(path);
   model.defaults = defaults_of(*model.traits, own);
-  model.name = own.name.value_or(fs::absolute(path).lexically_normal().filename().string());
+  const auto repo = repo_of_snapshot(path);
+  model.name =
+      own.name.value_or(repo ? *repo : fs::absolute(path).lexically_normal().filename().string());
   return model;
 }
 
@@ -93,10 +96,13 @@ ConfigFile ModelFolder::text_encoder_config() const {
   return made ? made->text_encoder : ConfigFile::read(part("text_encoder") / "config.json");
 }
 
+std::string_view weights_stem(std::string_view part) {
+  return part == "text_encoder" ? "model" : "diffusion_pytorch_model";
+}
+
 Checkpoint ModelFolder::weights_of(const std::string& part) const {
   if (made) return made->weights_of(part);
-  return Checkpoint::open(this->part(part),
-                          part == "text_encoder" ? "model" : "diffusion_pytorch_model");
+  return Checkpoint::open(this->part(part), weights_stem(part));
 }
 
 }  // namespace flux2

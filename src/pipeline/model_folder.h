@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/config_file.h"
@@ -46,5 +47,8 @@ struct ModelFolder {
 /// What an open folder holds: the headers of its weights are read.
 /// @throws Error bad_file
 ModelInfo describe_model(const ModelFolder& model);
+
+/// What the weights of a part are called: "diffusion_pytorch_model", "model".
+std::string_view weights_stem(std::string_view part);
 
 }  // namespace flux2

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "flux2/error.h"
+#include "flux2/hub.h"
 #include "flux2/model.h"
 #include "pipeline/model_folder.h"
 
@@ -71,6 +72,7 @@ ModelPart describe_part(const ModelFolder& model, const std::string& name) {
 }  // namespace
 
 fs::path find_model(const std::string& model) {
+  if (names_repository(model)) return pull(model, {.access = HubAccess::cached}).path;
   if (model != kBuiltIn) return model;
   std::string searched;
   for (const fs::path& folder : built_in_folders()) {

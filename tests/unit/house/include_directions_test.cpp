@@ -25,10 +25,11 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"tokenizers", {"base"}},
     {"diffusion", {"base", "tensor"}},
     {"images", {"base"}},
+    {"hub", {"base"}},
     {"models", {"base", "tensor", "ops", "checkpoint", "tokenizers"}},
     {"pipeline",
      {"base", "tensor", "ops", "backends", "checkpoint", "tokenizers", "diffusion", "images",
-      "models"}},
+      "hub", "models"}},
 };
 
 // Libraries that only these layers know.
@@ -37,13 +38,14 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"oneapi", {"backends"}},
     {"cuda", {"backends"}},
     {"omp.h", {"base"}},
-    {"nlohmann", {"checkpoint", "tokenizers", "pipeline"}},
+    {"nlohmann", {"checkpoint", "tokenizers", "hub", "pipeline"}},
     {"png.h", {"images"}},
     {"jpeglib.h", {"images"}},
     {"webp", {"images"}},
     {"pcre2.h", {"tokenizers"}},
     {"unicode", {"tokenizers", "images"}},
-    {"curl", {}},
+    {"curl", {"hub"}},
+    {"openssl", {"hub"}},
     {"spdlog", {}},
     {"CLI", {}},
 };
