@@ -50,7 +50,7 @@ TEST_F(PullCommand, BringsAModelAndPrintsItsFolder) {
   EXPECT_EQ(again.err, "");
 
   const Finished models = run_flux2({"models"});
-  EXPECT_TRUE(has(models.out, "In the cache of the Hugging Face Hub:\norg/model: 1."))
+  EXPECT_TRUE(has(models.out, "In the cache of the Hugging Face Hub:\norg/model: 2.0 MB in "))
       << models.out;
 }
 
