@@ -44,7 +44,8 @@ CLI::App* add_bench(CLI::App& program, BenchCommandOptions& options) {
   app->set_help_flag("-h,--help", "Print this and exit");
   const char* how = "How it is done";
   BenchOptions& bench = options.bench;
-  add_text(*app, "-m,--model", bench.model, "MODEL", "a folder in Diffusers layout, or nano; nano");
+  add_text(*app, "-m,--model", bench.model, "MODEL",
+           "a folder in Diffusers layout, org/name[@revision], or nano; nano");
   add_text(*app, "--random", bench.random, "NAME",
            "a published model's shapes with random weights: klein-4b, klein-base-4b, klein-9b, "
            "klein-base-9b, klein-9b-kv, dev");
@@ -71,8 +72,11 @@ void run_bench(const BenchCommandOptions& options) {
   const StopOnSignal signals;
   BenchReport report;
   {
-    ProgressDisplay display(options.progress);
     BenchOptions bench_options = options.bench;
+    if (bench_options.random.empty()) {
+      bench_options.model = bring_model(bench_options.model, options.progress, signals.token());
+    }
+    ProgressDisplay display(options.progress);
     // As `generate` has it: a part that has done its work is released.
     bench_options.pipeline.residency = PipelineOptions::Residency::release;
     bench_options.stop = signals.token();

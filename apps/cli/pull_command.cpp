@@ -8,6 +8,7 @@
 
 #include "flux2/model.h"
 #include "json_report.h"
+#include "machine_options.h"
 #include "option_binding.h"
 #include "signals.h"
 
@@ -116,11 +117,7 @@ CLI::App* add_pull(CLI::App& program, PullCommandOptions& o) {
   constexpr int kMostConnections = 64;
   add_number<int>(*app, "--connections", o.pull.connections, {1, kMostConnections},
                   "at the same time; default: 8");
-  add_choice<ProgressStyle>(*app, "--progress", o.progress,
-                            {{"auto", ProgressStyle::automatic},
-                             {"plain", ProgressStyle::plain},
-                             {"none", ProgressStyle::none}},
-                            "on standard error");
+  add_progress_option(*app, o.progress, "Options");
   app->add_flag("--json", o.json, "one JSON object on standard output");
   add_verbosity(*app, o.verbosity, "Options");
   app->footer(kExamples);
