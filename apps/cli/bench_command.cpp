@@ -8,6 +8,7 @@
 #include "json_report.h"
 #include "machine_options.h"
 #include "option_binding.h"
+#include "pull_command.h"
 #include "signals.h"
 
 namespace flux2::cli {
