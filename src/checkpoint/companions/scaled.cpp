@@ -192,6 +192,8 @@ void fold_layer(Layer& layer, BlockOrder& order) {
   }
 }
 
+constexpr unsigned kLargeFp8 = 0x78;  // without the sign: 256 as E4M3, 32768 as E5M2
+
 // FP8 weights beside scaled ones may be plain casts; one that uses the whole range of its type is
 // not, since no weight of a model comes near 448: its scale was lost.
 void refuse_lost_scales(const TensorPool& pool) {
@@ -202,9 +204,8 @@ void refuse_lost_scales(const TensorPool& pool) {
   if (!scaled) return;
   for (const auto& [name, tensor] : tensors) {
     if (tensor.decoder != nullptr || !is_fp8(tensor.dtype) || tensor.shape.rank() != 2) continue;
-    const unsigned limit = tensor.dtype == DType::f8_e4m3 ? 0x78u : 0x78u;  // 256; 32768
-    const bool large = std::any_of(tensor.bytes.begin(), tensor.bytes.end(), [&](std::byte bits) {
-      return (std::to_integer<unsigned>(bits) & 0x7Fu) >= limit;
+    const bool large = std::any_of(tensor.bytes.begin(), tensor.bytes.end(), [](std::byte bits) {
+      return (std::to_integer<unsigned>(bits) & 0x7Fu) >= kLargeFp8;
     });
     if (!large) continue;
     refuse_companion(tensor, "has no scale, but numbers that need one, as the other FP8 weights",
