@@ -1,11 +1,14 @@
 // What this machine can do at most, as JSON: matmuls of FLUX.2's shapes by oneDNN with weights in
 // its own layout, and the speed of memory. Everything else is measured against these.
 //
-//   peak [THREADS]
+//   peak [THREADS] [ISA]
+//
+// ISA, avx2 | avx512 | avx512-bf16, is the most of the processor that is used.
 
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "backends/cpu/ceilings.h"
@@ -49,6 +52,12 @@ void print_peaks() {
 int main(int argc, char** argv) {
   // set_thread_count takes no less than one, which is also what a word comes to.
   flux2::set_thread_count(argc > 1 ? std::atoi(argv[1]) : flux2::available_cores());
-  flux2::print_peaks();
+  const auto isa = argc > 2 ? flux2::isa_named(argv[2]) : flux2::best_isa();
+  if (!isa) {
+    fmt::print(stderr, "peak: {} is not an instruction set\n", argv[2]);
+    return 2;
+  }
+  flux2::limit_process_isa(*isa);
+  flux2::print_peaks(*isa);
   return 0;
 }

@@ -1,7 +1,10 @@
-// Where the time of a stage goes: every operation of FLUX.2's text encoder, transformer step or
-// VAE decoding, told apart by its shapes, with GFLOP/s and GB/s to hold against `peak`.
+// Where the time of a stage goes: every operation of FLUX.2's text encoder, transformer step, VAE
+// decoding, or of one more token that the language model writes (decode, behind 512 others), told
+// apart by its shapes, with GFLOP/s and GB/s to hold against `peak`.
 //
-//   profile_step MODEL [text|transformer|vae] [SIDE] [f32|bf16] [RUNS]
+//   profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16] [RUNS] [ISA]
+//
+// ISA, avx2 | avx512 | avx512-bf16, is the most of the processor that is used.
 //
 // MODEL is a folder in Diffusers layout; tools/make_random_model.py writes one.
 
@@ -14,6 +17,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -163,6 +167,21 @@ void profile_vae(const Work& work) {
   profile(work.ops, work.runs, [&] { vae.decode(work.ops, latents); });
 }
 
+void profile_decoding(const Work& work) {
+  const DecoderUse use = {.taps = {}, .generation = DecoderUse::Generation::yes};
+  const auto model = load_language_model(work.model.part("text_encoder"), use, work.ops);
+  const Decoder& decoder = model->decoder();
+  const std::vector<std::int32_t> prompt(kTextTokens, 100), token(1, 100);
+  KvCache cache = decoder.make_cache(work.ops, kTextTokens + work.runs + 1);
+  decoder.advance(work.ops, cache, decoder.embed(work.ops, prompt));
+  fmt::print("language model: one token behind {}, {} layers\n", kTextTokens,
+             decoder.loaded_layers());
+  profile(work.ops, work.runs, [&] {
+    const Tensor x = decoder.advance(work.ops, cache, decoder.embed(work.ops, token));
+    work.ops.download(decoder.logits(work.ops, decoder.final_norm(work.ops, x)));
+  });
+}
+
 int number(std::string_view text, std::string_view what) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -174,19 +193,24 @@ int number(std::string_view text, std::string_view what) {
 }
 
 void run(std::vector<std::string> arguments) {
-  const std::vector<std::string> defaults = {"", "transformer", "256", "bf16", "3"};
+  const std::vector<std::string> defaults = {"", "transformer", "256", "bf16", "3",
+                                             std::string(name_of(best_isa()))};
   if (arguments.empty() || arguments.size() > defaults.size()) {
     throw Error(ErrorCode::invalid_request,
-                "profile_step MODEL [text|transformer|vae] [SIDE] [f32|bf16] [RUNS]", "usage");
+                "profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16] [RUNS] [ISA]",
+                "usage");
   }
   for (std::size_t i = arguments.size(); i < defaults.size(); ++i)
     arguments.push_back(defaults[i]);
   const std::map<std::string, void (*)(const Work&)> stages = {
-      {"text", profile_text}, {"transformer", profile_transformer}, {"vae", profile_vae}};
+      {"text", profile_text},
+      {"transformer", profile_transformer},
+      {"vae", profile_vae},
+      {"decode", profile_decoding}};
   const auto stage = stages.find(arguments[1]);
   if (stage == stages.end()) {
     throw Error(ErrorCode::invalid_request, "is not a stage: " + arguments[1], "STAGE",
-                "text, transformer or vae");
+                "text, transformer, vae or decode");
   }
   const std::map<std::string, ComputeType> types = {{"f32", ComputeType::f32},
                                                     {"bf16", ComputeType::bf16}};
@@ -196,7 +220,13 @@ void run(std::vector<std::string> arguments) {
                 "f32 or bf16");
   }
   set_thread_count(available_cores());
-  const auto cpu = make_cpu_ops({.compute = compute->second, .most = {}});
+  const std::optional<Isa> isa = isa_named(arguments[5]);
+  if (!isa) {
+    throw Error(ErrorCode::invalid_request, "is not an instruction set: " + arguments[5], "ISA",
+                "avx2, avx512 or avx512-bf16");
+  }
+  limit_process_isa(*isa);
+  const auto cpu = make_cpu_ops({.compute = compute->second, .most = isa});
   ShapedTimings ops(*cpu);
   const ModelFolder model = ModelFolder::open(arguments[0]);
   fmt::print("{}, {} threads\n", ops.name(), thread_count());

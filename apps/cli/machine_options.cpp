@@ -22,6 +22,13 @@ void add_machine_options(CLI::App& app, PipelineOptions& options, const std::str
   add_number<int>(app, "--threads", options.threads, {1, kMostThreads},
                   "default: the cores that this process may use")
       ->group(group);
+  add_choice<InstructionSet>(app, "--isa", options.isa,
+                             {{"avx2", InstructionSet::avx2},
+                              {"avx512", InstructionSet::avx512},
+                              {"avx512-bf16", InstructionSet::avx512_bf16},
+                              {"auto", InstructionSet::automatic}},
+                             "use no more of the processor than this; auto: all of it")
+      ->group(group);
 }
 
 void add_progress_option(CLI::App& app, ProgressStyle& style, const std::string& group) {

@@ -28,11 +28,21 @@ enum class Compute {
 /// Where a model computes.
 enum class Device { automatic, cpu, cuda };
 
+/// The most of the processor's instructions that may be used; less than it has is for comparing.
+enum class InstructionSet {
+  automatic,    ///< all that it has
+  avx2,         ///< AVX2, FMA and F16C
+  avx512,       ///< AVX-512 F, BW, DQ and VL
+  avx512_bf16,  ///< and its bfloat16 dot products
+};
+
 /// How a model is loaded.
 struct PipelineOptions {
   Compute compute = Compute::automatic;  ///< element type of the matmuls
   Device device = Device::automatic;     ///< automatic: the CPU where there is no other
   int threads = 0;                       ///< 0: the cores that this process may use
+  /// Holds for the process: the first pipeline that is loaded fixes it.
+  InstructionSet isa = InstructionSet::automatic;
   /// Keep every part in memory between calls. Otherwise the text encoder is released before the
   /// transformer is loaded where both would not fit.
   enum class Residency { automatic, keep, release };
@@ -66,7 +76,8 @@ class Pipeline {
   /// Reads the configs and checks every header; weights are read by the first call that needs them.
   /// @param model    a folder in Diffusers layout, or "nano"
   /// @param options  what it computes in and on
-  /// @throws Error bad_file, invalid_request (a compute type or device that this machine lacks)
+  /// @throws Error bad_file, invalid_request (a compute type, device or instruction set that this
+  ///         machine lacks; another instruction set than that of an earlier pipeline)
   static Pipeline load(const std::string& model, const PipelineOptions& options = {});
 
   /// Moves; what is left can only be destroyed or assigned to.

@@ -140,6 +140,13 @@ void CheckingOps::conv2d_add(const Tensor& x, const Weight& weight, const ConvGe
   compare("conv2d_add", residual, expected);
 }
 
+void CheckingOps::upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) {
+  const Tensor expected = judge_.empty(out.shape(), Role::stream);
+  judge_.upsample_conv2d(mirror(x), pair_of(weight).judge, expected);
+  tested_.upsample_conv2d(x, pair_of(weight).tested, out);
+  compare("upsample_conv2d", out, expected);
+}
+
 void CheckingOps::adaln(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps,
                         const Tensor& out) {
   const Tensor expected = judge_.empty(out.shape(), Role::stream);

@@ -94,6 +94,11 @@ void ObservedOps::conv2d_add(const Tensor& x, const Weight& weight, const ConvGe
           [&] { inner_.conv2d_add(x, weight, geometry, residual); });
 }
 
+void ObservedOps::upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) {
+  observe(with_matmul(call_of("upsample_conv2d", {x}, out), x, weight, pixels_of(out)),
+          [&] { inner_.upsample_conv2d(x, weight, out); });
+}
+
 void ObservedOps::adaln(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps,
                         const Tensor& out) {
   observe(call_of("adaln", {x, scale, shift}, out),

@@ -58,6 +58,7 @@ class ObservedOps : public Ops {
               const Tensor& out) override;
   void conv2d_add(const Tensor& x, const Weight& weight, const ConvGeometry& geometry,
                   const Tensor& residual) override;
+  void upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) override;
   void adaln(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps,
              const Tensor& out) override;
   void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) override;

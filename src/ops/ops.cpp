@@ -27,6 +27,12 @@ void Ops::conv2d_add(const Tensor& x, const Weight& weight, const ConvGeometry& 
   add_gated(product.view(rows), {}, residual.view(rows));
 }
 
+void Ops::upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) {
+  const Tensor doubled = empty({x.dim(0), out.dim(1), out.dim(2), x.dim(3)}, Role::operand);
+  upsample_nearest(x, doubled);
+  conv2d(doubled, weight, {}, out);
+}
+
 void Ops::mark(std::string_view, const Tensor&) {}
 
 Tensor Ops::linear(const Tensor& x, const Weight& weight, Role role) {

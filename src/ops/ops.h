@@ -136,6 +136,10 @@ class Ops {
   virtual void conv2d_add(const Tensor& x, const Weight& weight, const ConvGeometry& geometry,
                           const Tensor& residual);
 
+  /// out = conv2d(upsample_nearest(x)) with a 3x3 kernel and one pixel of zeros around.
+  /// x [B, h, w, Cin], out [B, 2h, 2w, Cout]
+  virtual void upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out);
+
   // --- Norms -----------------------------------------------------------------------------------
 
   /// out = (1 + scale) * (x - mean) / sqrt(var + eps) + shift, statistics over a row (biased).

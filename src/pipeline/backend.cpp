@@ -9,9 +9,36 @@
 namespace flux2 {
 namespace {
 
-Compute chosen(Compute wanted) {
+Compute chosen(Compute wanted, Isa isa) {
   if (wanted != Compute::automatic) return wanted;
-  return best_isa() == Isa::avx512_bf16 ? Compute::bf16 : Compute::f32;
+  return isa == Isa::avx512_bf16 ? Compute::bf16 : Compute::f32;
+}
+
+Isa isa_of(InstructionSet wanted) {
+  switch (wanted) {
+    case InstructionSet::avx2:
+      return Isa::avx2;
+    case InstructionSet::avx512:
+      return Isa::avx512;
+    case InstructionSet::avx512_bf16:
+      return Isa::avx512_bf16;
+    case InstructionSet::automatic:
+      break;
+  }
+  return best_isa();
+}
+
+// What may be used, made known to the libraries underneath as well.
+Isa limit_isa(InstructionSet wanted) {
+  const Isa isa = isa_of(wanted), best = best_isa();
+  if (isa > best) {
+    throw Error(ErrorCode::invalid_request,
+                "this processor has no " + std::string(name_of(isa)) + ", only " +
+                    std::string(name_of(best)),
+                "isa");
+  }
+  if (wanted != InstructionSet::automatic) limit_process_isa(isa);
+  return isa;
 }
 
 }  // namespace
@@ -26,11 +53,12 @@ Backend make_backend(const PipelineOptions& options) {
     throw Error(ErrorCode::invalid_request, "threads must not be negative");
   }
   if (options.device == Device::cuda) return {make_cuda_ops(), Compute::bf16, 1};
+  const Isa isa = limit_isa(options.isa);
   Backend backend;
   backend.threads = options.threads > 0 ? options.threads : available_cores();
-  backend.compute = chosen(options.compute);
+  backend.compute = chosen(options.compute, isa);
   const bool bf16 = backend.compute == Compute::bf16;
-  backend.ops = make_cpu_ops({.compute = bf16 ? ComputeType::bf16 : ComputeType::f32, .most = {}});
+  backend.ops = make_cpu_ops({.compute = bf16 ? ComputeType::bf16 : ComputeType::f32, .most = isa});
   return backend;
 }
 

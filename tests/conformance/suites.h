@@ -11,6 +11,7 @@ void judge_linear_add_gated(Judge& judge);
 void judge_attention(Judge& judge);
 void judge_conv2d(Judge& judge);
 void judge_conv2d_add(Judge& judge);
+void judge_upsample_conv2d(Judge& judge);
 void judge_adaln(Judge& judge);
 void judge_rms_norm(Judge& judge);
 void judge_rms_norm_rope(Judge& judge);
@@ -36,6 +37,7 @@ inline const std::vector<Suite>& suites() {
       {"attention", judge_attention},
       {"conv2d", judge_conv2d},
       {"conv2d_add", judge_conv2d_add},
+      {"upsample_conv2d", judge_upsample_conv2d},
       {"adaln", judge_adaln},
       {"rms_norm", judge_rms_norm},
       {"rms_norm_rope", judge_rms_norm_rope},

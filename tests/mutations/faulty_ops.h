@@ -77,6 +77,10 @@ class FaultyOps final : public ObservedOps {
     if (faults_.conv2d) return faults_.conv2d(inner(), x, weight, geometry, out);
     inner().conv2d(x, weight, geometry, out);
   }
+  /// In the small operations, so that their faults take part.
+  void upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) override {
+    Ops::upsample_conv2d(x, weight, out);
+  }
   void upsample_nearest(const Tensor& x, const Tensor& out) override {
     if (faults_.upsample_nearest) return faults_.upsample_nearest(inner(), x, out);
     inner().upsample_nearest(x, out);

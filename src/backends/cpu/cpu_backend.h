@@ -5,6 +5,7 @@
 
 #include "backends/cpu/attention.h"
 #include "backends/cpu/dnnl_engine.h"
+#include "backends/cpu/few_rows.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/memory_pool.h"
 #include "ops/ops.h"
@@ -49,6 +50,7 @@ class CpuOps final : public Ops {
               const Tensor& out) override;
   void conv2d_add(const Tensor& x, const Weight& weight, const ConvGeometry& geometry,
                   const Tensor& residual) override;
+  void upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) override;
 
   void adaln(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps,
              const Tensor& out) override;
@@ -75,6 +77,8 @@ class CpuOps final : public Ops {
   Tensor gather(std::span<const StoredTensor> row_blocks, const Shape& shape);
   /// One sample of a linear layer. x [rows, in], out [rows, out]
   void multiply(const Tensor& x, const PackedLinear& weight, const Tensor& out);
+  /// The same with the bias, in f32, where FewRowsLinear suits.
+  Tensor multiply_few(const Tensor& x, const PackedLinear& weight);
   bool multiply_fused(const Tensor& x, const PackedLinear& weight, const Tensor& gate,
                       const Tensor& residual);
 
@@ -83,6 +87,7 @@ class CpuOps final : public Ops {
   const Kernels& kernels_;
   std::shared_ptr<MemoryPool> pool_;
   DnnlEngine dnnl_;
+  FewRowsLinear few_rows_;
   CpuAttention attention_;
 };
 

@@ -32,7 +32,19 @@ MatmulCall call_for(const Tensor& x, const PackedLinear& weight, const Tensor& o
 
 }  // namespace
 
+Tensor CpuOps::multiply_few(const Tensor& x, const PackedLinear& weight) {
+  Tensor product = few_rows_(dense(x, weight.dtype), weight);
+  if (!weight.bias.defined()) return product;
+  const Tensor bias = weight.bias.view({1, 1, weight.out});
+  for (std::int64_t row = 0; row < x.dim(0); ++row) {
+    const Tensor target = product.slice(0, row, 1);
+    add_gated(bias, {}, target.view({1, 1, weight.out}));
+  }
+  return product;
+}
+
 void CpuOps::multiply(const Tensor& x, const PackedLinear& weight, const Tensor& out) {
+  if (few_rows_.suits(weight, x.dim(0))) return copy(multiply_few(x, weight), out);
   const Tensor operand = x.dtype() == weight.dtype ? x : dense(x, weight.dtype);
   if (dnnl_.try_matmul(call_for(operand, weight, out))) return;
   // oneDNN's fast matmuls may want dense rows: a copy costs a few percent of the product.
@@ -69,6 +81,11 @@ void CpuOps::linear_add_gated(const Tensor& x, const Weight& weight, const Tenso
   for (std::int64_t b = 0; b < x.dim(0); ++b) {
     const Tensor sample = dense(x[b], packed.dtype);
     const Tensor row = gate.defined() ? gates.slice(0, b, 1) : Tensor();
+    if (few_rows_.suits(packed, x.dim(1))) {
+      const Tensor product = multiply_few(sample, packed);
+      add_gated(product.view({1, x.dim(1), packed.out}), row, residual.slice(0, b, 1));
+      continue;
+    }
     const bool fused =
         residual.dtype() == DType::f32 && multiply_fused(sample, packed, row, residual[b]);
     if (fused) continue;

@@ -23,6 +23,8 @@ enum class Isa {
 
 /// "avx2", "avx512", "avx512-bf16".
 std::string_view name_of(Isa isa);
+/// The one of that name; nothing: there is none.
+std::optional<Isa> isa_named(std::string_view name);
 
 /// The most that this processor and its operating system support.
 /// @throws Error invalid_request on a processor without AVX2
@@ -31,7 +33,8 @@ Isa best_isa();
 /// Keeps oneDNN from using more than `most`. A property of the process that oneDNN reads once:
 /// call it at the start of a program, before the first make_cpu_ops; CpuOptions::most only limits
 /// the kernels of this backend itself.
-/// @throws Error invalid_request if oneDNN has already chosen
+/// Again with the same limit it does nothing.
+/// @throws Error invalid_request if oneDNN has already chosen, or was limited otherwise
 void limit_process_isa(Isa most);
 
 struct CpuOptions {

@@ -68,6 +68,7 @@ CpuOps::CpuOps(ComputeType compute, Isa isa)
       kernels_(isa == Isa::avx2 ? kernels_avx2() : kernels_avx512()),
       pool_(MemoryPool::make()),
       dnnl_(pool_),
+      few_rows_(isa, pool_),
       attention_(isa) {
   if (!dnnl_.computes_in(compute_dtype_)) {
     throw Error(ErrorCode::invalid_request, "this processor cannot compute in bf16", "",

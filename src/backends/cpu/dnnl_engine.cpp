@@ -106,6 +106,7 @@ std::shared_ptr<PackedLinear> DnnlEngine::pack_linear(const void* rows, DType dt
                      .gate = {}},
                     engine_);
     packed->desc = chosen.weights;
+    packed->streamed = streamed_layout(chosen.weights);
     packed->storage = pool_->allocate(packed->desc.get_size());
     const Desc plain({packed->in, packed->out}, dnnl_type(dtype), Tag::ba);
     dnnl::memory source = memory_at(plain, rows);
@@ -142,6 +143,20 @@ std::shared_ptr<PackedConv> DnnlEngine::pack_conv(const void* kernel, DType dtyp
     fail(error);
   }
   return packed;
+}
+
+std::vector<float> DnnlEngine::unpack_conv(const PackedConv& weight) {
+  std::vector<float> kernel(static_cast<std::size_t>(weight.shape.elements()));
+  const PackedConv::Layout& packed = weight.layouts[0];
+  try {
+    dnnl::memory source = memory_at(packed.desc, packed.storage->data);
+    dnnl::memory target = memory_at(kernel_desc(weight.shape, DType::f32, Tag::oihw), kernel.data());
+    dnnl::reorder(source, target).execute(stream_, source, target);
+    stream_.wait();
+  } catch (const dnnl::error& error) {
+    fail(error);
+  }
+  return kernel;
 }
 
 // --- Primitives ----------------------------------------------------------------------------------

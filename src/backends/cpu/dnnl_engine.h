@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "backends/cpu/dnnl_primitives.h"
@@ -19,9 +20,12 @@ struct PackedLinear final : PreparedWeight {
   std::int64_t in = 0;
   std::int64_t out = 0;
   dnnl::memory::desc desc;
+  std::optional<StreamedLayout> streamed;  ///< what `desc` says, if it is one
   std::shared_ptr<Storage> storage;
   Tensor bias;  ///< f32 [out], or undefined
 };
+
+struct UpsamplingKernels;
 
 /// A convolution, in every layout that a call so far asked for: which one is best depends on the
 /// geometry, which only a call knows. Nearly always the first fits all.
@@ -35,6 +39,8 @@ struct PackedConv final : PreparedWeight {
   Tensor bias;
   mutable std::mutex mutex;
   mutable std::vector<Layout> layouts;
+  /// Made by the first upsample_conv2d.
+  mutable std::shared_ptr<const UpsamplingKernels> upsampling;
 };
 
 /// dst [rows, out] (op)= src [rows, in] W^T (+ bias). Rows are contiguous, `src_stride` and
@@ -73,6 +79,9 @@ class DnnlEngine {
   std::shared_ptr<PackedLinear> pack_linear(const void* rows, DType dtype, const Shape& shape);
   /// @param kernel  [out, in, kh, kw], dense
   std::shared_ptr<PackedConv> pack_conv(const void* kernel, DType dtype, const Shape& shape);
+
+  /// The kernel [out, in, kh, kw] of a packed convolution.
+  std::vector<float> unpack_conv(const PackedConv& weight);
 
   /// False, with nothing done, where oneDNN has nothing suitable (see DnnlPrimitive) for these
   /// strides or this epilogue: the caller then reaches the same in two steps.

@@ -1,5 +1,7 @@
 #include "backends/cpu/dnnl_primitives.h"
 
+#include <mutex>
+#include <optional>
 #include <string_view>
 
 #include "flux2/error.h"
@@ -27,7 +29,44 @@ bool is_suitable(const Description& description, Epilogue epilogue) {
   return epilogue == Epilogue::store ? !name.starts_with("ref") : name.starts_with("brg");
 }
 
+// A blocked layout, whatever the version: the blocks from the outermost to the innermost, each the
+// axis that it divides and its size.
+struct BlockedLayout {
+  dnnl::memory::dims padded, strides, sizes, axes;
+};
+
+std::optional<BlockedLayout> blocked_layout(const dnnl::memory::desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+  if (desc.get_format_kind() != dnnl::memory::format_kind::blocked) return {};
+  return BlockedLayout{desc.get_padded_dims(), desc.get_strides(), desc.get_inner_blks(),
+                       desc.get_inner_idxs()};
+#else
+  const dnnl_memory_desc_t& data = desc.data;
+  if (data.format_kind != dnnl_blocked) return {};
+  const dnnl_blocking_desc_t& blocks = data.format_desc.blocking;
+  return BlockedLayout{{data.padded_dims, data.padded_dims + data.ndims},
+                       {blocks.strides, blocks.strides + data.ndims},
+                       {blocks.inner_blks, blocks.inner_blks + blocks.inner_nblks},
+                       {blocks.inner_idxs, blocks.inner_idxs + blocks.inner_nblks}};
+#endif
+}
+
 }  // namespace
+
+std::optional<StreamedLayout> streamed_layout(const dnnl::memory::desc& weights) {
+  using Dims = dnnl::memory::dims;
+  const std::optional<BlockedLayout> blocked = blocked_layout(weights);
+  if (!blocked || blocked->padded.size() != 2) return {};
+  const bool words = blocked->axes == Dims{0, 1, 0};
+  if (!words && blocked->axes != Dims{0, 1}) return {};
+  const StreamedLayout layout = {.outputs = blocked->sizes[1],
+                                 .word_elements = words ? blocked->sizes[2] : 1,
+                                 .padded_in = blocked->padded[0],
+                                 .padded_out = blocked->padded[1]};
+  const std::int64_t block = blocked->sizes[0] * layout.word_elements * layout.outputs;
+  if (blocked->strides != Dims{block, layout.padded_in * layout.outputs}) return {};
+  return layout;
+}
 
 dnnl::memory::data_type dnnl_type(DType dtype) {
   switch (dtype) {
@@ -84,11 +123,17 @@ void limit_process_isa(Isa most) {
   const dnnl::cpu_isa limit = most == Isa::avx2     ? dnnl::cpu_isa::avx2
                               : most == Isa::avx512 ? dnnl::cpu_isa::avx512_core
                                                     : dnnl::cpu_isa::avx512_core_bf16;
-  if (dnnl::set_max_cpu_isa(limit) != dnnl::status::success) {
+  // oneDNN takes a limit once, and refuses the same one again.
+  static std::mutex mutex;
+  static std::optional<Isa> limited;
+  const std::lock_guard lock(mutex);
+  if (limited == most) return;
+  if (limited || dnnl::set_max_cpu_isa(limit) != dnnl::status::success) {
     throw Error(ErrorCode::invalid_request,
                 "the instruction set was limited after oneDNN had chosen its own", "",
                 "limit it at the start of the program");
   }
+  limited = most;
 }
 
 }  // namespace flux2

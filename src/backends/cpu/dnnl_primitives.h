@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <optional>
 
 #include "backends/cpu/cpu_ops.h"
 #include "tensor/dtype.h"
@@ -48,6 +49,18 @@ struct ConvDescs {
   ConvGeometry geometry;
   Epilogue epilogue = Epilogue::store;
 };
+
+/// Weights [in, out] in blocks of `outputs` columns that lie one after another, each as
+/// [padded_in / word_elements][outputs][word_elements].
+struct StreamedLayout {
+  std::int64_t outputs = 0;
+  std::int64_t word_elements = 0;  ///< neighbouring inputs that lie together
+  std::int64_t padded_in = 0;
+  std::int64_t padded_out = 0;
+};
+
+/// `weights` as such a layout; nothing: it is another one.
+std::optional<StreamedLayout> streamed_layout(const dnnl::memory::desc& weights);
 
 dnnl::memory::data_type dnnl_type(DType dtype);
 

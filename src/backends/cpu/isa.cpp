@@ -15,6 +15,13 @@ std::string_view name_of(Isa isa) {
   return "?";
 }
 
+std::optional<Isa> isa_named(std::string_view name) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+    if (name == name_of(isa)) return isa;
+  }
+  return {};
+}
+
 // The compiler's builtin also asks whether the operating system saves the wide registers.
 Isa best_isa() {
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;

@@ -72,10 +72,16 @@ Tensor head(Ops& ops, const CoderWeights& weights, const Tensor& x, const std::s
   return out;
 }
 
-Tensor doubled(Ops& ops, const Tensor& x) {
-  Tensor out = ops.empty({x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, Role::operand);
-  ops.upsample_nearest(x, out);
+Tensor doubled(Ops& ops, const Tensor& x, const Weight& weight, Role role) {
+  Tensor out = ops.empty({x.dim(0), 2 * x.dim(1), 2 * x.dim(2), weight.out_features()}, role);
+  ops.upsample_conv2d(x, weight, out);
   return out;
+}
+
+// Where a level's first resnet has a shortcut, nothing is added to the level's input: only
+// convolutions and a norm read it.
+Role role_into(const LevelWeights& level) {
+  return level.resnets.front().shortcut.defined() ? Role::operand : Role::stream;
 }
 
 }  // namespace
@@ -106,9 +112,8 @@ Tensor decode_latents(Ops& ops, const CoderWeights& weights, const Tensor& laten
     const LevelWeights& now = weights.levels[i];
     x = level(ops, now, std::move(x));
     if (now.resample.defined()) {
-      const Tensor wide = doubled(ops, x);
-      x = Tensor();  // the smaller picture is not needed any more
-      x = convolved(ops, wide, now.resample, kSame3x3, Role::stream);
+      x = doubled(ops, x, now.resample, role_into(weights.levels[i + 1]));
+      ops.trim();  // the next level's tensors have other sizes
     }
     ops.mark("dec.up" + std::to_string(i), x);
   }

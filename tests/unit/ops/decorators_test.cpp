@@ -59,6 +59,7 @@ void call_everything(Ops& ops) {
   const Tensor picture = x.view({1, 3, 1, 2});
   const Tensor out = ops.empty({1, 3, 2}, Role::stream);
   const Tensor wide = ops.upload(counting({1, 3, 1, 3}), Role::stream);
+  const Weight square = ops.prepare_conv2d(stored(counting({2, 2, 3, 3})), {});
   const Weight linear = identity(ops), conv = ops.prepare_conv2d(kernel, {});
   ops.linear(x, linear, out);
   ops.linear_add_gated(x, linear, row, out);
@@ -75,10 +76,11 @@ void call_everything(Ops& ops) {
   const std::int32_t ids[] = {3, 0, 1};
   ops.embedding(ids, ops.prepare_embedding(table), out.view({3, 2}));
   ops.upsample_nearest(picture, ops.empty({1, 6, 2, 2}, Role::stream));
+  ops.upsample_conv2d(picture, square, ops.empty({1, 6, 2, 2}, Role::stream));
   ops.copy(x, out);
 }
 
-constexpr int kOperations = 15;
+constexpr int kOperations = 16;
 
 TEST(TimingOps, CountsEveryOperationOnce) {
   const auto reference = make_reference_ops();
