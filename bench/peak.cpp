@@ -18,7 +18,7 @@
 namespace flux2 {
 namespace {
 
-constexpr double kSecondsEach = 2.0;
+constexpr double kSecondsEach = 1.0;
 
 std::string matmuls(MatmulType type) {
   std::string rows;
@@ -58,6 +58,6 @@ int main(int argc, char** argv) {
     return 2;
   }
   flux2::limit_process_isa(*isa);
-  flux2::print_peaks(*isa);
+  flux2::print_peaks();
   return 0;
 }

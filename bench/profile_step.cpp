@@ -193,8 +193,8 @@ int number(std::string_view text, std::string_view what) {
 }
 
 void run(std::vector<std::string> arguments) {
-  const std::vector<std::string> defaults = {"", "transformer", "256", "bf16", "3",
-                                             std::string(name_of(best_isa()))};
+  const std::vector<std::string> defaults = {
+      "", "transformer", "256", "bf16", "3", std::string(name_of(best_isa()))};
   if (arguments.empty() || arguments.size() > defaults.size()) {
     throw Error(ErrorCode::invalid_request,
                 "profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16] [RUNS] [ISA]",
@@ -202,11 +202,10 @@ void run(std::vector<std::string> arguments) {
   }
   for (std::size_t i = arguments.size(); i < defaults.size(); ++i)
     arguments.push_back(defaults[i]);
-  const std::map<std::string, void (*)(const Work&)> stages = {
-      {"text", profile_text},
-      {"transformer", profile_transformer},
-      {"vae", profile_vae},
-      {"decode", profile_decoding}};
+  const std::map<std::string, void (*)(const Work&)> stages = {{"text", profile_text},
+                                                               {"transformer", profile_transformer},
+                                                               {"vae", profile_vae},
+                                                               {"decode", profile_decoding}};
   const auto stage = stages.find(arguments[1]);
   if (stage == stages.end()) {
     throw Error(ErrorCode::invalid_request, "is not a stage: " + arguments[1], "STAGE",

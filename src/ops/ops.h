@@ -154,7 +154,7 @@ class Ops {
   virtual void rms_norm_rope(const Tensor& x, const Tensor& weight, float eps,
                              const RopeTable& rope, RopeLayout layout) = 0;
   /// out = activation(weight * (x - mean_g) / sqrt(var_g + eps) + bias), statistics over the
-  /// pixels and channels of a group, biased.   x, out [B, h, w, C]
+  /// pixels and channels of a group, biased; may be in place.   x, out [B, h, w, C]
   virtual void group_norm(const Tensor& x, const GroupNorm& norm, Activation activation,
                           const Tensor& out) = 0;
 

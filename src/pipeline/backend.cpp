@@ -30,14 +30,15 @@ Isa isa_of(InstructionSet wanted) {
 
 // What may be used, made known to the libraries underneath as well.
 Isa limit_isa(InstructionSet wanted) {
-  const Isa isa = isa_of(wanted), best = best_isa();
+  if (wanted == InstructionSet::automatic) return best_isa();
+  const Isa isa = isa_of(wanted), best = processor_isa();
   if (isa > best) {
     throw Error(ErrorCode::invalid_request,
                 "this processor has no " + std::string(name_of(isa)) + ", only " +
                     std::string(name_of(best)),
                 "isa");
   }
-  if (wanted != InstructionSet::automatic) limit_process_isa(isa);
+  limit_process_isa(isa);
   return isa;
 }
 

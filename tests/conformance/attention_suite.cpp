@@ -41,6 +41,8 @@ const std::vector<AttentionCase>& cases() {
       {1, 130, 257, 3, 1, 128},
       {1, 40, 40, 1, 1, 512},
       {3, 64, 64, 2, 2, 40},
+      {1, 51, 83, 6, 2, 104},
+      {1, 9, 21, 3, 1, 264, kCausal},
       {1, 512, 512, 2, 2, 64, kFull, {}, Bias::none, 1, true},
       // Causal: a prompt, pieces of one behind a cache, one token, more queries than keys.
       {1, 77, 77, 4, 2, 32, kCausal},

@@ -28,6 +28,10 @@ const LinearCase kCases[] = {
     {2, 31, 512, 40, DType::f32, 1, true},
     {1, 512, 64, 192, DType::bf16, 3, true},
     {1, 5, 1000, 3, DType::f16},
+    {1, 2, 96, 200, DType::bf16},
+    {2, 4, 130, 64, DType::bf16, 1, true},
+    {1, 6, 70, 33, DType::bf16},
+    {1, 8, 48, 385, DType::f32, 1, true},
     {1, 3, 12288, 8, DType::bf16},
     {1, 4608, 24, 16, DType::bf16, 2, true, true},
 };

@@ -186,10 +186,13 @@ void judge_rope_case(Judge& judge, const RopeCase& c, unsigned seed) {
            }});
 }
 
+enum class Where { apart, in_place };
+
 struct GroupCase {
   std::int64_t batch, height, width, channels, groups;
   Activation activation;
   Distribution distribution = {};
+  Where where = Where::apart;
 };
 
 const GroupCase kGroups[] = {
@@ -201,6 +204,8 @@ const GroupCase kGroups[] = {
     {2, 8, 6, 40, 2, Activation::gelu},
     {1, 33, 17, 96, 3, Activation::silu, {.deviation = 1e-3}},
     {1, 64, 64, 128, 32, Activation::silu, {.mean = 10}},
+    {2, 7, 3, 48, 16, Activation::silu, {.mean = 3}, Where::in_place},
+    {1, 8, 6, 40, 2, Activation::gelu, {}, Where::in_place},
 };
 
 // Mean of |x| and 1 / deviation of every [sample, group].
@@ -238,14 +243,20 @@ void judge_group_case(Judge& judge, const GroupCase& c, unsigned seed) {
            silu_error(magnitude, magnitude);
   };
   const Case test = {
-      .name = fmt::format("group_norm {} groups {} activation {}", x.shape.to_string(), c.groups,
-                          static_cast<int>(c.activation)),
+      .name = fmt::format("group_norm {} groups {} activation {}{}", x.shape.to_string(), c.groups,
+                          static_cast<int>(c.activation),
+                          c.where == Where::in_place ? " in place" : ""),
       .run =
           [&](Stage& stage, const Variant& variant) {
             const GroupNorm norm = {.weight = stage.dense_input(weight, Role::stream),
                                     .bias = stage.dense_input(bias, Role::stream),
                                     .groups = c.groups,
                                     .eps = 1e-6f};
+            if (c.where == Where::in_place) {
+              Canvas canvas = stage.dense_in_place(x, variant.output);
+              stage.ops().group_norm(canvas.view(), norm, c.activation, canvas.view());
+              return canvas;
+            }
             Canvas out = stage.dense_output(x.shape, variant.output);
             stage.ops().group_norm(stage.dense_input(x, variant.inputs), norm, c.activation,
                                    out.view());

@@ -16,8 +16,12 @@ struct UpsampleCase {
 };
 
 const UpsampleCase kCases[] = {
-    {1, 1, 1, 1, 1, DType::f32}, {1, 3, 5, 3, 8, DType::f32},         {2, 4, 4, 16, 16},
-    {1, 1, 6, 20, 33},           {1, 5, 1, 32, 24, DType::f16, false}, {2, 6, 10, 32, 48},
+    {1, 1, 1, 1, 1, DType::f32},
+    {1, 3, 5, 3, 8, DType::f32},
+    {2, 4, 4, 16, 16},
+    {1, 1, 6, 20, 33},
+    {1, 5, 1, 32, 24, DType::f16, false},
+    {2, 6, 10, 32, 48},
     {1, 3, 4096, 128, 1, DType::bf16, true, true},  // more than a backend works on at a time
 };
 
@@ -59,34 +63,33 @@ void judge_case(Judge& judge, const UpsampleCase& c, const Numbers& n) {
   const std::vector<double> spread = spread_of(judge.reference(), n);
   std::vector<Variant> variants = dense_variants();
   if (c.large) variants = {{Placement::dense, Role::operand, Role::stream, 2}};
-  judge.check({.name = fmt::format("upsample_conv2d [{}, {}, {}, {}] to {}, {}{}", c.batch,
-                                   c.height, c.width, c.in, c.out, name_of(c.dtype),
-                                   c.bias ? " + bias" : ""),
-               .run =
-                   [&](Stage& stage, const Variant& variant) {
-                     const Weight& weight = &stage.ops() == &judge.ops() ? judged : reference;
-                     const Tensor x = stage.dense_input(n.x, variant.inputs);
-                     Canvas out = stage.dense_output(n.out, variant.output);
-                     stage.ops().upsample_conv2d(x, weight, out.view());
-                     return out;
-                   },
-               .error =
-                   [&](const Precision& p, const std::vector<float>& expected) {
-                     // Weights that meet in one pixel may be added first and rounded as products
-                     // are: up to four, so that their spread is at most doubled.
-                     Precision summed = p;
-                     summed.weights += 2 * p.products;
-                     std::vector<double> errors(expected.size());
-                     for (std::size_t i = 0; i < errors.size(); ++i) {
-                       const auto constant =
-                           c.bias ? static_cast<double>(n.bias.numbers[i % n.bias.numbers.size()])
-                                  : 0.0;
-                       errors[i] = matmul_error(summed, c.in * 9, spread[i], constant);
-                     }
-                     return errors;
-                   },
-               .weights = c.dtype},
-              variants);
+  judge.check(
+      {.name = fmt::format("upsample_conv2d [{}, {}, {}, {}] to {}, {}{}", c.batch, c.height,
+                           c.width, c.in, c.out, name_of(c.dtype), c.bias ? " + bias" : ""),
+       .run =
+           [&](Stage& stage, const Variant& variant) {
+             const Weight& weight = &stage.ops() == &judge.ops() ? judged : reference;
+             const Tensor x = stage.dense_input(n.x, variant.inputs);
+             Canvas out = stage.dense_output(n.out, variant.output);
+             stage.ops().upsample_conv2d(x, weight, out.view());
+             return out;
+           },
+       .error =
+           [&](const Precision& p, const std::vector<float>& expected) {
+             // Weights that meet in one pixel may be added first and rounded as products
+             // are: up to four, so that their spread is at most doubled.
+             Precision summed = p;
+             summed.weights += 2 * p.products;
+             std::vector<double> errors(expected.size());
+             for (std::size_t i = 0; i < errors.size(); ++i) {
+               const auto constant =
+                   c.bias ? static_cast<double>(n.bias.numbers[i % n.bias.numbers.size()]) : 0.0;
+               errors[i] = matmul_error(summed, c.in * 9, spread[i], constant);
+             }
+             return errors;
+           },
+       .weights = c.dtype},
+      variants);
 }
 
 }  // namespace

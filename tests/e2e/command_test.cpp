@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "flux2/flux2.h"
@@ -85,6 +86,7 @@ TEST_F(Command, HelpNamesEveryOption) {
                              "--compute",
                              "--device",
                              "--threads",
+                             "--isa",
                              "--progress",
                              "--json",
                              "--quiet",
@@ -100,6 +102,25 @@ TEST_F(Command, SameSeedSameBytesAndNanoIsTheDefault) {
   EXPECT_EQ(first, bytes_of("b.png", {"--seed", "7"}));
   EXPECT_EQ(first, bytes_of("c.png", {"--seed", "7", "-m", "nano"}));
   EXPECT_NE(first, bytes_of("d.png", {"--seed", "8"}));
+}
+
+TEST_F(Command, TheInstructionSetCanBeLimited) {
+  for (const char* isa : {"auto", "avx2"}) {
+    const Finished finished = run_nano(
+        {"-v", "--compute", "f32", "--seed", "7", "--isa", isa, "-o", out_ / isa + ".png"});
+    ASSERT_EQ(finished.status, 0) << finished.err;
+    if (std::string(isa) != "auto") {
+      EXPECT_TRUE(has(finished.err, isa)) << finished.err;
+    }
+  }
+  const Image all = load_image(out_ / "auto.png"), limited = load_image(out_ / "avx2.png");
+  ASSERT_EQ(all.pixels.size(), limited.pixels.size());
+  for (std::size_t i = 0; i < all.pixels.size(); ++i)
+    EXPECT_LE(std::abs(int{all.pixels[i]} - int{limited.pixels[i]}), 1) << i;
+  EXPECT_EQ(run_nano({"--isa", "sse2", "-o", out_ / "x.png"}).status, 2);
+  const Finished bf16 = run_nano({"--isa", "avx2", "--compute", "bf16", "-o", out_ / "x.png"});
+  EXPECT_EQ(bf16.status, 2);
+  EXPECT_TRUE(has(bf16.err, "bf16")) << bf16.err;
 }
 
 TEST_F(Command, SeedsHave64Bits) {

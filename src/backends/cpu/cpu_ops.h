@@ -28,14 +28,20 @@ std::optional<Isa> isa_named(std::string_view name);
 
 /// The most that this processor and its operating system support.
 /// @throws Error invalid_request on a processor without AVX2
+Isa processor_isa();
+/// The same, but no more than limit_process_isa allows.
+/// @throws Error invalid_request on a processor without AVX2
 Isa best_isa();
 
-/// Keeps oneDNN from using more than `most`. A property of the process that oneDNN reads once:
-/// call it at the start of a program, before the first make_cpu_ops; CpuOptions::most only limits
-/// the kernels of this backend itself.
+/// Keeps this backend and oneDNN from using more than `most`. A property of the process that oneDNN
+/// reads once: call it at the start of a program, before the first make_cpu_ops; CpuOptions::most
+/// only limits the kernels of this backend itself.
 /// Again with the same limit it does nothing.
 /// @throws Error invalid_request if oneDNN has already chosen, or was limited otherwise
 void limit_process_isa(Isa most);
+
+/// What limit_process_isa was called with, if it was.
+std::optional<Isa> process_isa_limit();
 
 struct CpuOptions {
   ComputeType compute = ComputeType::f32;

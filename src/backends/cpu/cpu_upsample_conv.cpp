@@ -88,9 +88,27 @@ void interleave(const Tensor& part, const Tensor& out, std::int64_t index) {
                });
 }
 
+// Rows of the small picture that a band needs: its own, and a neighbour at each end that is inside.
 struct Band {
-  std::int64_t begin, end;  // rows of the small picture
+  std::int64_t above, count, below;
+
+  std::int64_t first(std::int64_t index) const { return index / 2 == 0 ? 0 : above; }
+  std::int64_t seen(std::int64_t index) const { return count + (index / 2 == 0 ? above : below); }
+  // Even rows and columns look back, odd ones ahead; zeros where there is no picture.
+  ConvGeometry geometry(std::int64_t index) const {
+    const bool even_row = index / 2 == 0, even_column = index % 2 == 0;
+    return {.stride = 1,
+            .pad_top = even_row ? 1 - above : 0,
+            .pad_left = even_column ? 1 : 0,
+            .pad_bottom = even_row ? 0 : 1 - below,
+            .pad_right = even_column ? 0 : 1};
+  }
 };
+
+std::int64_t rows_of_band(std::int64_t row_elements) {
+  const std::int64_t elements = kBandElements * thread_count();
+  return std::max<std::int64_t>(1, elements / std::max<std::int64_t>(1, row_elements));
+}
 
 }  // namespace
 
@@ -100,33 +118,22 @@ void CpuOps::upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor
   assert(packed.shape[2] == 3 && packed.shape[3] == 3 && x.dim(3) == packed.shape[1]);
   assert(out.dim(1) == 2 * height && out.dim(2) == 2 * width && out.dim(3) == packed.shape[0]);
   const auto kernels = kernels_of(dnnl_, *pool_, packed);
-  const std::int64_t elements = width * std::max(packed.shape[0], packed.shape[1]);
-  const std::int64_t rows =
-      std::max<std::int64_t>(1, kBandElements * thread_count() / std::max<std::int64_t>(1, elements));
+  const std::int64_t step = rows_of_band(width * std::max(packed.shape[0], packed.shape[1]));
   for (std::int64_t b = 0; b < x.dim(0); ++b) {
-    for (std::int64_t begin = 0; begin < height; begin += rows) {
-      const Band band = {begin, std::min(height, begin + rows)};
-      // With the neighbours that the picture has.
-      const std::int64_t above = std::min<std::int64_t>(1, band.begin);
-      const std::int64_t below = std::min<std::int64_t>(1, height - band.end);
-      const std::int64_t count = band.end - band.begin;
-      const Tensor source = dense(
-          x.slice(0, b, 1).slice(1, band.begin - above, above + count + below), packed.dtype);
+    for (std::int64_t row = 0; row < height; row += step) {
+      const std::int64_t count = std::min(step, height - row);
+      const Band band = {std::min<std::int64_t>(1, row), count,
+                         std::min<std::int64_t>(1, height - row - count)};
+      const Tensor rows =
+          x.slice(0, b, 1).slice(1, row - band.above, band.above + count + band.below);
+      const Tensor source = dense(rows, packed.dtype);
+      const Tensor target = out.slice(0, b, 1).slice(1, 2 * row, 2 * count);
       const Tensor part = pool_->tensor({1, count, width, out.dim(3)}, out.dtype());
-      const Tensor target = out.slice(0, b, 1).slice(1, 2 * band.begin, 2 * count);
       for (std::int64_t index = 0; index < 4; ++index) {
-        const bool odd_row = index / 2 == 1;
-        const bool odd_column = index % 2 == 1;
-        const std::int64_t first = odd_row ? above : 0;
-        const std::int64_t seen = count + (odd_row ? below : above);
         dnnl_.convolution({.weight = *kernels->parts[static_cast<std::size_t>(index)],
-                           .src = source.slice(1, first, seen),
+                           .src = source.slice(1, band.first(index), band.seen(index)),
                            .dst = part,
-                           .geometry = {.stride = 1,
-                                        .pad_top = odd_row ? 0 : 1 - above,
-                                        .pad_left = odd_column ? 0 : 1,
-                                        .pad_bottom = odd_row ? 1 - below : 0,
-                                        .pad_right = odd_column ? 1 : 0}});
+                           .geometry = band.geometry(index)});
         interleave(part, target, index);
       }
     }

@@ -150,7 +150,8 @@ std::vector<float> DnnlEngine::unpack_conv(const PackedConv& weight) {
   const PackedConv::Layout& packed = weight.layouts[0];
   try {
     dnnl::memory source = memory_at(packed.desc, packed.storage->data);
-    dnnl::memory target = memory_at(kernel_desc(weight.shape, DType::f32, Tag::oihw), kernel.data());
+    dnnl::memory target =
+        memory_at(kernel_desc(weight.shape, DType::f32, Tag::oihw), kernel.data());
     dnnl::reorder(source, target).execute(stream_, source, target);
     stream_.wait();
   } catch (const dnnl::error& error) {

@@ -119,21 +119,40 @@ DnnlPrimitive make_convolution(const ConvDescs& descs, const dnnl::engine& engin
           .suitable = is_suitable(description, descs.epilogue)};
 }
 
+namespace {
+
+struct IsaLimit {
+  std::mutex mutex;
+  std::optional<Isa> most;
+};
+
+IsaLimit& isa_limit() {
+  static IsaLimit limit;
+  return limit;
+}
+
+}  // namespace
+
+std::optional<Isa> process_isa_limit() {
+  IsaLimit& limit = isa_limit();
+  const std::lock_guard lock(limit.mutex);
+  return limit.most;
+}
+
 void limit_process_isa(Isa most) {
   const dnnl::cpu_isa limit = most == Isa::avx2     ? dnnl::cpu_isa::avx2
                               : most == Isa::avx512 ? dnnl::cpu_isa::avx512_core
                                                     : dnnl::cpu_isa::avx512_core_bf16;
   // oneDNN takes a limit once, and refuses the same one again.
-  static std::mutex mutex;
-  static std::optional<Isa> limited;
-  const std::lock_guard lock(mutex);
-  if (limited == most) return;
-  if (limited || dnnl::set_max_cpu_isa(limit) != dnnl::status::success) {
+  IsaLimit& once = isa_limit();
+  const std::lock_guard lock(once.mutex);
+  if (once.most == most) return;
+  if (once.most || dnnl::set_max_cpu_isa(limit) != dnnl::status::success) {
     throw Error(ErrorCode::invalid_request,
                 "the instruction set was limited after oneDNN had chosen its own", "",
                 "limit it at the start of the program");
   }
-  limited = most;
+  once.most = most;
 }
 
 }  // namespace flux2

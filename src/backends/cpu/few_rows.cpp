@@ -57,20 +57,21 @@ Tensor FewRowsLinear::operator()(const Tensor& x, const PackedLinear& weight) co
     return static_cast<const std::uint32_t*>(static_cast<const void*>(bytes));
   };
   const std::uint32_t* weights = words_at(static_cast<const std::byte*>(weight.storage->data));
-  parallel_for(blocks, grain_for(layout.outputs * words), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      // More rows than a kernel takes: the block is in the cache when the others come.
-      for (std::int64_t row = 0; row < rows; row += kFewRows) {
-        multiply({.weights = weights + i * words * layout.outputs,
-                  .outputs = layout.outputs,
-                  .words = words,
-                  .x = words_at(source.bytes()) + row * words,
-                  .rows = std::min(kFewRows, rows - row),
-                  .out = sums.f32() + row * layout.padded_out + i * layout.outputs,
-                  .out_stride = layout.padded_out});
-      }
-    }
-  });
+  parallel_for(blocks, grain_for(layout.outputs * words),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   // More rows than a kernel takes: the block is in the cache when the others come.
+                   for (std::int64_t row = 0; row < rows; row += kFewRows) {
+                     multiply({.weights = weights + i * words * layout.outputs,
+                               .outputs = layout.outputs,
+                               .words = words,
+                               .x = words_at(source.bytes()) + row * words,
+                               .rows = std::min(kFewRows, rows - row),
+                               .out = sums.f32() + row * layout.padded_out + i * layout.outputs,
+                               .out_stride = layout.padded_out});
+                   }
+                 }
+               });
   return sums.slice(1, 0, weight.out);
 }
 

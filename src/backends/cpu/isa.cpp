@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backends/cpu/cpu_ops.h"
 #include "flux2/error.h"
 
@@ -23,7 +25,7 @@ std::optional<Isa> isa_named(std::string_view name) {
 }
 
 // The compiler's builtin also asks whether the operating system saves the wide registers.
-Isa best_isa() {
+Isa processor_isa() {
   const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
   if (!avx2) {
     throw Error(ErrorCode::invalid_request,
@@ -35,6 +37,11 @@ Isa best_isa() {
       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
   if (!avx512) return Isa::avx2;
   return __builtin_cpu_supports("avx512bf16") != 0 ? Isa::avx512_bf16 : Isa::avx512;
+}
+
+Isa best_isa() {
+  const Isa processor = processor_isa();
+  return std::min(processor, process_isa_limit().value_or(processor));
 }
 
 }  // namespace flux2

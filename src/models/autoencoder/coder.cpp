@@ -28,9 +28,9 @@ Tensor normed(Ops& ops, const Tensor& x, const GroupNorm& norm, Activation activ
 //   h = conv1(silu(GroupNorm(x)));   h = conv2(silu(GroupNorm(h)));   x = shortcut(x) + h
 // Where there is no shortcut, x itself is added to: the caller's tensor is used up.
 Tensor resnet(Ops& ops, const ResnetWeights& weights, Tensor x) {
-  Tensor h = convolved(ops, normed(ops, x, weights.norm1, Activation::silu), weights.conv1,
-                       kSame3x3, Role::operand);
-  h = normed(ops, h, weights.norm2, Activation::silu);
+  const Tensor h = convolved(ops, normed(ops, x, weights.norm1, Activation::silu), weights.conv1,
+                             kSame3x3, Role::operand);
+  ops.group_norm(h, weights.norm2, Activation::silu, h);
   if (weights.shortcut.defined()) x = convolved(ops, x, weights.shortcut, k1x1, Role::stream);
   ops.conv2d_add(h, weights.conv2, kSame3x3, x);
   return x;
