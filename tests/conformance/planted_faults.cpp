@@ -141,6 +141,17 @@ struct PadsTheOtherSide final : SoundOps {
   }
 };
 
+struct UpsamplesFromTheOtherRow final : SoundOps {
+  using SoundOps::SoundOps;
+  void upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) override {
+    const Tensor doubled =
+        inner().empty({x.dim(0), out.dim(1), out.dim(2), x.dim(3)}, Role::operand);
+    inner().upsample_nearest(x, doubled);
+    const ConvGeometry shifted = {.stride = 1, .pad_top = 2, .pad_bottom = 0};
+    inner().conv2d(doubled, weight, shifted, out);
+  }
+};
+
 struct OverwritesResidual final : SoundOps {
   using SoundOps::SoundOps;
   void conv2d_add(const Tensor& x, const Weight& weight, const ConvGeometry& geometry,
@@ -323,6 +334,7 @@ const std::vector<Fault>& faults() {
       {"drops_last_channel", "conv2d", make<DropsLastChannel>},
       {"pads_the_other_side", "conv2d", make<PadsTheOtherSide>},
       {"overwrites_residual", "conv2d_add", make<OverwritesResidual>},
+      {"from_the_other_row", "upsample_conv2d", make<UpsamplesFromTheOtherRow>},
       {"swaps_scale_and_shift", "adaln", make<SwapsScaleAndShift>},
       {"one_pass_variance", "adaln", make<OnePassVariance>},
       {"forgets_eps", "rms_norm", make<ForgetsEps>},
