@@ -10,6 +10,7 @@
 
 #include "backends/cpu/cpu_ops.h"
 #include "backends/cpu/dnnl_primitives.h"
+#include "backends/cpu/memory_pool.h"
 #include "base/parallel.h"
 
 namespace flux2 {
@@ -103,6 +104,18 @@ double convolution_ceiling(DType dtype, double seconds) {
   return 2 * multiplies / seconds_of(std::move(made), picture, picture, engine, seconds);
 }
 
+// A sum in the order in which the words lie. The processor's own prefetching stops at pages.
+std::uint64_t sum_of(const std::uint64_t* words, std::int64_t count) {
+  constexpr std::int64_t kLine = 8, kAhead = 4096 / 8;
+  std::uint64_t sums[kLine] = {};
+  for (std::int64_t i = 0; i < count; i += kLine) {
+    __builtin_prefetch(words + i + kAhead);
+    for (std::int64_t k = 0; k < kLine; ++k)
+      sums[k] += words[i + k];
+  }
+  return std::accumulate(sums, sums + kLine, std::uint64_t{0});
+}
+
 }  // namespace
 
 double matmul_ceiling(MatmulType type, const MatmulShape& shape, double seconds) {
@@ -117,18 +130,6 @@ double matmul_ceiling(MatmulType type, const MatmulShape& shape, double seconds)
   const double taken =
       seconds_of(make_matmul(descs, engine), descs.src, descs.dst, engine, seconds);
   return 2.0 * static_cast<double>(shape.rows * shape.in * shape.out) / taken;
-}
-
-// The order in which the words lie. The processor's own prefetching stops at pages.
-std::uint64_t sum_of(const std::uint64_t* words, std::int64_t count) {
-  constexpr std::int64_t kLine = 8, kAhead = 4096 / 8;
-  std::uint64_t sums[kLine] = {};
-  for (std::int64_t i = 0; i < count; i += kLine) {
-    __builtin_prefetch(words + i + kAhead);
-    for (std::int64_t k = 0; k < kLine; ++k)
-      sums[k] += words[i + k];
-  }
-  return std::accumulate(sums, sums + kLine, std::uint64_t{0});
 }
 
 Bandwidth measure_bandwidth(double seconds) {
