@@ -68,26 +68,24 @@ bool fill(int descriptor, std::span<const std::byte> block) {
 }  // namespace
 
 MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
-  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail(path_, errno);
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) fail(path_, errno);
   struct stat status {};
-  const bool known = ::fstat(descriptor, &status) == 0;
+  const bool known = ::fstat(descriptor_, &status) == 0;
   if (!known || S_ISDIR(status.st_mode)) {
     const int error = known ? EISDIR : errno;
-    ::close(descriptor);
+    ::close(descriptor_);
     fail(path_, error);
   }
   size_ = static_cast<std::size_t>(status.st_size);
-  if (size_ > 0) {
-    void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (size_ == 0) return;
+  void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_, 0);
+  if (mapped == MAP_FAILED) {
     const int error = errno;
-    if (mapped == MAP_FAILED) {
-      ::close(descriptor);
-      fail(path_, error);
-    }
-    data_ = static_cast<const std::byte*>(mapped);
+    ::close(descriptor_);
+    fail(path_, error);
   }
-  ::close(descriptor);
+  data_ = static_cast<const std::byte*>(mapped);
 }
 
 std::shared_ptr<const MappedFile> MappedFile::repeating(std::string name,
@@ -117,6 +115,16 @@ std::shared_ptr<const MappedFile> MappedFile::repeating(std::string name,
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::require_complete() const {
+  if (descriptor_ < 0) return;  // memory
+  struct stat status {};
+  if (::fstat(descriptor_, &status) == 0 && static_cast<std::size_t>(status.st_size) >= size_)
+    return;
+  throw Error(ErrorCode::bad_file, "was cut short while it was read", path_.string(),
+              "get it again, and write new versions beside the old one before renaming them");
 }
 
 void MappedFile::will_need(std::span<const std::byte> range) const {

@@ -9,6 +9,9 @@
 namespace flux2 {
 
 /// A whole file, read-only, in the address space. Pages come from the disk when touched.
+///
+/// Files must not become shorter meanwhile: touching what is gone raises SIGBUS. require_complete()
+/// notices it beforehand. A file that is replaced by another of its name is no danger.
 class MappedFile {
  public:
   /// @throws Error bad_file: missing, not readable, a folder
@@ -27,6 +30,8 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  /// @throws Error bad_file if the file has been cut since it was opened
+  void require_complete() const;
   /// Tells the kernel that `range` will be read soon, from front to back.
   void will_need(std::span<const std::byte> range) const;
   /// Gives the pages of `range` back: they no longer count as memory of this process.
@@ -38,6 +43,7 @@ class MappedFile {
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  int descriptor_ = -1;
 };
 
 }  // namespace flux2

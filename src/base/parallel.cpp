@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #ifndef FLUX2_SERIAL
@@ -16,13 +19,44 @@
 namespace flux2 {
 namespace {
 
-// The CPU quota of the control group (version 2), in cores; 0 where there is none.
-double quota_of_control_group() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
+namespace fs = std::filesystem;
+
+// The quota of one control group (version 2), in cores; infinite where there is none.
+double quota_in(const fs::path& group) {
+  std::ifstream file(group / "cpu.max");
   std::string quota;
   double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return HUGE_VAL;
   return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+// The least quota of this process's control group and of all groups around it.
+double quota_of_control_groups() {
+  constexpr const char* kRoot = "/sys/fs/cgroup";
+  double quota = quota_in(kRoot);  // all there is to see inside a container
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    constexpr std::string_view kVersion2 = "0::/";
+    if (!line.starts_with(kVersion2)) continue;
+    fs::path group = kRoot;
+    for (const fs::path& name : fs::path(line.substr(kVersion2.size())))
+      quota = std::min(quota, quota_in(group /= name));
+  }
+  return quota;
+}
+
+// Hardware threads of one core share its arithmetic units: two of them multiply no faster than one,
+// and wait for each other. Where the system does not tell, each counts as a core.
+int physical_cores_of(const cpu_set_t& allowed) {
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    const std::string name = std::to_string(cpu);
+    std::ifstream file("/sys/devices/system/cpu/cpu" + name + "/topology/thread_siblings_list");
+    std::string siblings;  // the same for all threads of a core
+    cores.insert(std::getline(file, siblings) ? siblings : name);
+  }
+  return static_cast<int>(cores.size());
 }
 
 }  // namespace
@@ -30,10 +64,9 @@ double quota_of_control_group() {
 int available_cores() {
   int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) cores = CPU_COUNT(&allowed);
-  const double quota = quota_of_control_group();
-  if (quota > 0) cores = std::min(cores, static_cast<int>(std::ceil(quota)));
-  return std::max(1, cores);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) cores = physical_cores_of(allowed);
+  const double quota = std::ceil(quota_of_control_groups());
+  return std::max(1, quota < cores ? static_cast<int>(quota) : cores);
 }
 
 #ifdef FLUX2_SERIAL

@@ -9,7 +9,7 @@ namespace flux2 {
 int thread_count();
 /// Sets it for calls from this thread; at least 1.
 void set_thread_count(int count);
-/// Cores that this process may run on: affinity and container CPU limits honoured.
+/// Physical cores that this process may use: affinity and quotas of control groups honoured.
 int available_cores();
 
 namespace detail {

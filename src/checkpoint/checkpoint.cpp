@@ -160,6 +160,10 @@ std::size_t Checkpoint::bytes() const {
   return total;
 }
 
+void require_complete(const StoredTensor& tensor) {
+  if (const MappedFile* file = mapping_of(tensor)) file->require_complete();
+}
+
 void prefetch(const StoredTensor& tensor) {
   if (const MappedFile* file = mapping_of(tensor)) file->will_need(tensor.bytes);
 }

@@ -49,6 +49,9 @@ std::vector<std::string> weights_names(std::string_view stem);
 /// @throws Error bad_file: no such map, or a shard that is not a plain name
 std::map<std::string, std::string> read_weight_map(const std::filesystem::path& index);
 
+/// @throws Error bad_file if the file of `tensor` has been cut since it was opened: reading what is
+///         gone would end the process
+void require_complete(const StoredTensor& tensor);
 /// Asks the kernel to start reading the pages of `tensor`, which comes from a Checkpoint.
 void prefetch(const StoredTensor& tensor);
 /// Gives the pages of such a tensor back, once a backend has packed it. Reading it again is still

@@ -37,6 +37,10 @@ class Findings {
   std::size_t count_ = 0;
 };
 
+// Bytes that the disk is asked for before they are needed: enough to keep it busy while the largest
+// weight is packed. Pages of files are no memory of this process.
+constexpr std::size_t kReadAhead = std::size_t{256} << 20;
+
 // Loads the entries of a table into their targets.
 class Loader {
  public:
@@ -46,8 +50,10 @@ class Loader {
   // `sources` and `bias` are the tensors of `entry`.
   void fill(const WeightsTable::Entry& entry, const std::vector<StoredTensor>& sources,
             const StoredTensor* bias) {
-    for (const StoredTensor& tensor : sources)
+    for (const StoredTensor& tensor : sources) {
+      require_complete(tensor);
       require_finite(tensor);
+    }
     const Tensor offsets = bias == nullptr ? Tensor() : upload(*bias);
     switch (entry.kind) {
       case WeightKind::linear:
@@ -70,6 +76,8 @@ class Loader {
     if (bias != nullptr) finish(*bias);
     if (progress_) progress_(done_, total_);
   }
+
+  std::size_t done() const { return done_; }
 
  private:
   Tensor upload(const StoredTensor& tensor) {
@@ -102,6 +110,18 @@ const StoredTensor* WeightsTable::find(const Checkpoint& checkpoint,
     if (const StoredTensor* tensor = checkpoint.find(alternative->second)) return tensor;
   }
   return nullptr;
+}
+
+std::int64_t WeightsTable::packed_elements() const {
+  std::int64_t elements = 0;
+  for (const Entry& entry : entries_) {
+    if (entry.kind == WeightKind::unused || entry.kind == WeightKind::embedding) continue;
+    for (const std::vector<Source>* sources : {&entry.sources, &entry.bias}) {
+      for (const Source& source : *sources)
+        elements += source.shape.elements();
+    }
+  }
+  return elements;
 }
 
 void WeightsTable::check(const Checkpoint& checkpoint) const {
@@ -159,12 +179,17 @@ void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
     queue.push_back(std::move(stored));
   }
   Loader loader(ops, progress, total);
-  for (std::size_t i = 0; i < queue.size(); ++i) {
-    if (i + 1 < queue.size()) {  // the disk reads the next entry while this one is packed
-      for (const StoredTensor& tensor : queue[i + 1].sources)
+  std::size_t asked = 0;        // entries that the disk was asked for
+  std::size_t asked_bytes = 0;  // of them
+  for (const Stored& stored : queue) {
+    // The disk reads ahead while this entry is packed.
+    for (; asked < queue.size() && asked_bytes < loader.done() + kReadAhead; ++asked) {
+      for (const StoredTensor& tensor : queue[asked].sources) {
         prefetch(tensor);
+        asked_bytes += tensor.bytes.size();
+      }
     }
-    loader.fill(*queue[i].entry, queue[i].sources, queue[i].bias);
+    loader.fill(*stored.entry, stored.sources, stored.bias);
   }
 }
 

@@ -55,6 +55,10 @@ class WeightsTable {
 
   const std::vector<Entry>& entries() const { return entries_; }
 
+  /// Elements that load() packs: without what is unused, and without embedding tables, which stay
+  /// in the file.
+  std::int64_t packed_elements() const;
+
   /// Holds the table against the files: every declared tensor is there, with its shape and a
   /// floating type, and nothing else is. Unused tensors may be there or not.
   /// @throws Error bad_file: names the first tensors that are missing, surplus or misshapen, and

@@ -38,6 +38,7 @@ class ObservedOps : public Ops {
   Tensor upload(const Tensor& host, Role role) override { return inner_.upload(host, role); }
   Tensor download(const Tensor& device) override { return inner_.download(device); }
   void trim() override { inner_.trim(); }
+  std::size_t idle_bytes() const override { return inner_.idle_bytes(); }
 
   Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) override {
     return inner_.prepare_linear(row_blocks, bias);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -104,6 +105,8 @@ class Ops {
   virtual Tensor download(const Tensor& device) = 0;
   /// Gives memory that no tensor uses back to the system.
   virtual void trim() {}
+  /// Bytes of such memory: what new tensors can have without asking the system.
+  virtual std::size_t idle_bytes() const { return 0; }
 
   // --- Weights ---------------------------------------------------------------------------------
 

@@ -34,19 +34,20 @@ bool covers(const DecoderUse& loaded, const DecoderUse& wanted) {
 Parts::Parts(const ModelFolder& model, Backend& backend, Residency residency)
     : model_(model), backend_(backend), residency_(residency) {}
 
-std::int64_t Parts::packed_bytes(const Checkpoint& weights) const {
-  std::int64_t elements = 0;
-  for (const auto& [name, tensor] : weights.tensors())
-    elements += tensor.shape.elements();
-  return elements * backend_.weight_size();
+// What the system can give, and what lies idle in the backend: tensors get that first.
+std::int64_t Parts::obtainable_memory() const {
+  return available_memory() + static_cast<std::int64_t>(backend_.ops->idle_bytes());
 }
 
-// Text encoder and transformer are the large parts: what is not needed now goes first.
-void Parts::make_room(const Checkpoint& weights, const std::string& what) {
-  const std::int64_t needed = packed_bytes(weights);
-  const bool fits = needed + kHeadroom <= available_memory();
-  if (residency_ == Residency::release || !fits) release_models();
-  require_memory(needed, what,
+// Text encoder and transformer are the large parts: what is not needed now goes first. Its memory
+// is not given back but becomes the next part's, since clearing new pages takes longer than
+// packing.
+void Parts::make_room(const WeightsTable& table, const std::string& what) {
+  const std::int64_t needed = table.packed_elements() * backend_.weight_size();
+  const bool fits = needed + kHeadroom <= obtainable_memory();
+  if (residency_ == Residency::release || !fits) drop_models();
+  const auto idle = static_cast<std::int64_t>(backend_.ops->idle_bytes());
+  require_memory(needed - idle, what,
                  backend_.compute == Compute::f32 ? "bf16 halves it; close other programs"
                                                   : "close other programs or use a smaller model");
 }
@@ -57,10 +58,15 @@ bool Parts::has_room(std::int64_t bytes) {
   return bytes <= available_memory();
 }
 
-void Parts::release_models() {
+void Parts::drop_models() {
   if (residency_ == Residency::keep) return;
   text_encoder_.reset();
   transformer_.reset();
+}
+
+void Parts::release_models() {
+  if (residency_ == Residency::keep) return;
+  drop_models();
   backend_.ops->trim();
 }
 
@@ -74,9 +80,10 @@ const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monito
   monitor.begin(Stage::load_text);
   text_encoder_.reset();
   const Checkpoint weights = model_.weights_of("text_encoder");
-  make_room(weights, "the text encoder");
   auto encoder = make_language_model(model_.text_encoder_config(), use);
-  encoder->weights(weights).load(weights, ops, reporting_to(monitor));
+  const WeightsTable table = encoder->weights(weights);
+  make_room(table, "the text encoder");
+  table.load(weights, ops, reporting_to(monitor));
   text_encoder_ = std::move(encoder);
   text_encoder_use_ = use;
   return *text_encoder_;
@@ -86,8 +93,11 @@ const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
   if (transformer_) return *transformer_;
   monitor.begin(Stage::load_transformer);
   const Checkpoint weights = model_.weights_of("transformer");
-  make_room(weights, "the transformer");
-  transformer_ = Transformer::load(weights, model_.transformer, ops, reporting_to(monitor));
+  Transformer transformer(model_.transformer);
+  const WeightsTable table = transformer.weights();
+  make_room(table, "the transformer");
+  table.load(weights, ops, reporting_to(monitor));
+  transformer_ = std::move(transformer);
   return *transformer_;
 }
 

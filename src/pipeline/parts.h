@@ -34,9 +34,11 @@ class Parts {
   void release_models();
 
  private:
-  /// Bytes that the weights of `part` take once they are packed.
-  std::int64_t packed_bytes(const Checkpoint& weights) const;
-  void make_room(const Checkpoint& weights, const std::string& what);
+  std::int64_t obtainable_memory() const;
+  /// Before the weights of `table` are loaded.
+  /// @throws Error out_of_memory if they fit even less
+  void make_room(const WeightsTable& table, const std::string& what);
+  void drop_models();
 
   const ModelFolder& model_;
   Backend& backend_;

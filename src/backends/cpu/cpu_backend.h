@@ -36,6 +36,7 @@ class CpuOps final : public Ops {
   Tensor upload(const Tensor& host, Role role) override;
   Tensor download(const Tensor& device) override;
   void trim() override;
+  std::size_t idle_bytes() const override { return pool_->idle_bytes(); }
 
   Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;
@@ -73,8 +74,6 @@ class CpuOps final : public Ops {
   Tensor dense(const Tensor& x, DType dtype);
   /// A small parameter as dense f32; an undefined one stays so.
   Tensor parameter(const Tensor& x) { return x.defined() ? dense(x, DType::f32) : x; }
-  /// All elements of stacked blocks in the compute type: the mapped bytes where they will do.
-  Tensor gather(std::span<const StoredTensor> row_blocks, const Shape& shape);
   /// One sample of a linear layer. x [rows, in], out [rows, out]
   void multiply(const Tensor& x, const PackedLinear& weight, const Tensor& out);
   /// The same with the bias, in f32, where FewRowsLinear suits.

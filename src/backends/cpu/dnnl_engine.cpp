@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backends/cpu/weight_blocks.h"
 #include "base/parallel.h"
 #include "flux2/error.h"
 
@@ -91,16 +92,15 @@ void DnnlEngine::reorder(const PackedConv::Layout& from, const PackedConv::Layou
   stream_.wait();
 }
 
-std::shared_ptr<PackedLinear> DnnlEngine::pack_linear(const void* rows, DType dtype,
-                                                      const Shape& shape) {
+std::shared_ptr<PackedLinear> DnnlEngine::pack_linear(const StoredRows& rows) {
   auto packed = std::make_shared<PackedLinear>();
-  packed->dtype = dtype;
-  packed->out = shape[0];
-  packed->in = shape[1];
+  packed->dtype = rows.dtype();
+  packed->out = rows.count();
+  packed->in = rows.width();
   try {
     const DnnlPrimitive chosen =
-        make_matmul({.src = rows_desc(kTypicalRows, packed->in, dtype, packed->in),
-                     .weights = Desc({packed->in, packed->out}, dnnl_type(dtype), Tag::any),
+        make_matmul({.src = rows_desc(kTypicalRows, packed->in, packed->dtype, packed->in),
+                     .weights = Desc({packed->in, packed->out}, dnnl_type(packed->dtype), Tag::any),
                      .bias = {},
                      .dst = rows_desc(kTypicalRows, packed->out, DType::f32, packed->out),
                      .gate = {}},
@@ -108,15 +108,23 @@ std::shared_ptr<PackedLinear> DnnlEngine::pack_linear(const void* rows, DType dt
     packed->desc = chosen.weights;
     packed->streamed = streamed_layout(chosen.weights);
     packed->storage = pool_->allocate(packed->desc.get_size());
-    const Desc plain({packed->in, packed->out}, dnnl_type(dtype), Tag::ba);
-    dnnl::memory source = memory_at(plain, rows);
-    dnnl::memory target = memory_at(packed->desc, packed->storage->data);
-    dnnl::reorder(source, target).execute(stream_, source, target);
-    stream_.wait();
+    fill(rows, *packed);
   } catch (const dnnl::error& error) {
     fail(error);
   }
   return packed;
+}
+
+void DnnlEngine::fill(const StoredRows& rows, const PackedLinear& packed) {
+  const dnnl::memory::dims dims = {packed.in, packed.out};
+  const Tag blocks = packed.dtype == DType::bf16 ? Tag::BA16a64b2a : Tag::BA16a64b;
+  if (packed.desc == Desc(dims, dnnl_type(packed.dtype), blocks))
+    return weight_blocks::pack(rows, *pool_, static_cast<std::byte*>(packed.storage->data));
+  const Tensor gathered = rows.gather(*pool_, {packed.out, packed.in});
+  dnnl::memory source = memory_at(Desc(dims, dnnl_type(packed.dtype), Tag::ba), gathered.bytes());
+  dnnl::memory target = memory_at(packed.desc, packed.storage->data);
+  dnnl::reorder(source, target).execute(stream_, source, target);
+  stream_.wait();
 }
 
 std::shared_ptr<PackedConv> DnnlEngine::pack_conv(const void* kernel, DType dtype,

@@ -10,6 +10,7 @@
 
 #include "backends/cpu/dnnl_primitives.h"
 #include "backends/cpu/memory_pool.h"
+#include "backends/cpu/stored_rows.h"
 #include "tensor/weight.h"
 
 namespace flux2 {
@@ -75,8 +76,8 @@ class DnnlEngine {
   /// Whether there are matmuls over `dtype` at all.
   bool computes_in(DType dtype);
 
-  /// @param rows  [out, in], dense
-  std::shared_ptr<PackedLinear> pack_linear(const void* rows, DType dtype, const Shape& shape);
+  /// @param rows  [out, in]
+  std::shared_ptr<PackedLinear> pack_linear(const StoredRows& rows);
   /// @param kernel  [out, in, kh, kw], dense
   std::shared_ptr<PackedConv> pack_conv(const void* kernel, DType dtype, const Shape& shape);
 
@@ -105,6 +106,8 @@ class DnnlEngine {
   void run_matmul(DnnlPrimitive& made, const MatmulCall& call);
   void run_convolution(DnnlPrimitive& made, const ConvCall& call);
   void run(DnnlPrimitive& made, std::unordered_map<int, dnnl::memory> arguments);
+  /// Writes the rows to packed.storage, in the layout packed.desc.
+  void fill(const StoredRows& rows, const PackedLinear& packed);
   void reorder(const PackedConv::Layout& from, const PackedConv::Layout& to);
   dnnl::memory memory_at(const dnnl::memory::desc& desc, const void* data) const;
   PackedConv::Layout layout_for(const PackedConv& weight, const dnnl::memory::desc& wanted);

@@ -10,7 +10,8 @@
 namespace flux2 {
 
 /// Memory for tensors that is given out again instead of being freed, so that a repeated
-/// computation asks the system for nothing after its first run and touches no new pages.
+/// computation asks the system for nothing after its first run and touches no new pages. Pages of
+/// large blocks move from one to another: a model that takes another's place takes its pages, too.
 ///
 /// A block goes back when its last tensor dies, on whatever thread, even after the pool's owner.
 class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
@@ -28,17 +29,25 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   Tensor tensor(const Shape& shape, DType dtype);
   /// Gives the blocks that no tensor uses back to the system.
   void trim();
+  /// Bytes that no tensor uses.
+  std::size_t idle_bytes() const;
   /// Bytes taken from the system and not given back.
   std::size_t held_bytes() const;
 
  private:
   struct Block;
+  struct Memory {
+    void* data = nullptr;
+    std::size_t size = 0;
+  };
 
   MemoryPool() = default;
+  Memory take_idle(std::size_t size);
+  void move_idle_pages_to(const Memory& memory);
   void release(void* data, std::size_t size) noexcept;
 
   mutable std::mutex mutex_;
-  std::multimap<std::size_t, void*> free_;  ///< by size
+  std::multimap<std::size_t, void*> idle_;  ///< by size
   std::size_t held_bytes_ = 0;
 };
 

@@ -143,13 +143,18 @@ class Step {
 
 Transformer Transformer::load(const Checkpoint& checkpoint, const TransformerConfig& config,
                               Ops& ops, const LoadProgress& progress) {
-  Transformer model;
-  model.config_ = config;
-  model.weights_ = std::make_unique<TransformerWeights>();
-  WeightsTable table;
-  declare(table, *model.weights_, config);
-  table.load(checkpoint, ops, progress);
+  Transformer model(config);
+  model.weights().load(checkpoint, ops, progress);
   return model;
+}
+
+Transformer::Transformer(const TransformerConfig& config)
+    : config_(config), weights_(std::make_unique<TransformerWeights>()) {}
+
+WeightsTable Transformer::weights() {
+  WeightsTable table;
+  declare(table, *weights_, config_);
+  return table;
 }
 
 Conditioning Transformer::condition(Ops& ops, const ConditioningInputs& inputs) const {

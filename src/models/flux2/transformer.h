@@ -51,6 +51,11 @@ class Transformer {
   static Transformer load(const Checkpoint& checkpoint, const TransformerConfig& config, Ops& ops,
                           const LoadProgress& progress = {});
 
+  /// Without its weights: load them from weights() before anything else.
+  explicit Transformer(const TransformerConfig& config);
+  /// Every tensor of the model, to be loaded into this object or one that it was moved to.
+  WeightsTable weights();
+
   const TransformerConfig& config() const { return config_; }
 
   Conditioning condition(Ops& ops, const ConditioningInputs& inputs) const;
@@ -64,8 +69,6 @@ class Transformer {
                   std::span<const float> timesteps, std::span<const float> guidance) const;
 
  private:
-  Transformer() = default;
-
   TransformerConfig config_;
   std::unique_ptr<TransformerWeights> weights_;  // fixed address: blocks refer to it
 };

@@ -138,6 +138,24 @@ TEST_F(Files, AreMapped) {
   EXPECT_EQ(std::memcmp(file.bytes().data(), text.data(), text.size()), 0);
 }
 
+TEST_F(Files, AreCheckedForHavingBeenCut) {
+  write_file(folder_ / "a", bytes_of(std::string(10000, 'y')));
+  const MappedFile file(folder_ / "a");
+  file.require_complete();
+  fs::resize_file(folder_ / "a", 9999);
+  const Error cut = error_of([&] { file.require_complete(); });
+  EXPECT_EQ(cut.code(), ErrorCode::bad_file);
+  EXPECT_EQ(cut.where(), (folder_ / "a").string());
+}
+
+TEST_F(Files, StayWhatTheyWereWhenReplaced) {
+  write_file(folder_ / "a", bytes_of(std::string(10000, 'y')));
+  const MappedFile file(folder_ / "a");
+  write_file(folder_ / "a", bytes_of("z"));
+  file.require_complete();
+  EXPECT_EQ(file.bytes()[9999], std::byte{'y'});
+}
+
 TEST_F(Files, MayBeEmpty) {
   write_file(folder_ / "a", {});
   const MappedFile file(folder_ / "a");

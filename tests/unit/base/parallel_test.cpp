@@ -1,6 +1,7 @@
 #include "base/parallel.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <mutex>
@@ -33,7 +34,7 @@ class Parallel : public testing::Test {
 };
 
 TEST_F(Parallel, CoversEveryIndexOnce) {
-  for (const int threads : {1, 2, 3, 5, 8}) {
+  for (const int threads : {1, 2, 3, 5, 8, 64}) {
     set_thread_count(threads);
     for (const std::int64_t count : {1, 2, 7, 100}) {
       for (const std::int64_t grain : {1, 3, 1000}) {
@@ -84,6 +85,21 @@ TEST_F(Parallel, HasAtLeastOneThread) {
   set_thread_count(0);
   EXPECT_EQ(thread_count(), 1);
   EXPECT_GE(available_cores(), 1);
+}
+
+TEST_F(Parallel, CountsOnlyTheCoresThatItMayUse) {
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  EXPECT_LE(available_cores(), CPU_COUNT(&before));
+  int first = 0;
+  while (!CPU_ISSET(first, &before))
+    ++first;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  EXPECT_EQ(available_cores(), 1);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
 TEST(Error, IsOneLineMadeOfItsParts) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/parallel.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -68,6 +69,18 @@ TEST(CpuOps, PacksWeightsFromUnalignedBytes) {
     const Weight prepared = ops->prepare_linear({&weight, 1}, {});
     EXPECT_EQ(product(*ops, prepared, 5), expected_product(weight, 5)) << name_of(dtype);
   }
+}
+
+TEST(CpuOps, AnyNumberOfThreadsGivesTheSameProducts) {
+  const auto ops = make_cpu_ops({.compute = ComputeType::f32, .most = {}});
+  const StoredTensor weight = stored({200, 40}, DType::bf16, 0);
+  const int before = thread_count();
+  for (const int threads : {1, 2, 3, 7, 16, 33, 64}) {
+    set_thread_count(threads);
+    const Weight prepared = ops->prepare_linear({&weight, 1}, {});
+    EXPECT_EQ(product(*ops, prepared, 70), expected_product(weight, 70)) << threads;
+  }
+  set_thread_count(before);
 }
 
 TEST(CpuOps, ManyShapesOutgrowTheKeptPrimitives) {

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
+#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "flux2/error.h"
@@ -66,6 +70,70 @@ TEST(MemoryPool, TrimGivesBackWhatNoTensorUses) {
   pool->trim();
   EXPECT_EQ(pool->held_bytes(), held);
   static_cast<std::byte*>(used->data)[999'999] = std::byte{1};
+}
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+TEST(MemoryPool, PagesOfIdleBlocksBecomePartOfALargerOne) {
+  const auto pool = MemoryPool::make();
+  auto first = pool->allocate(5 * kHugePage), second = pool->allocate(7 * kHugePage);
+  std::memset(first->data, 1, first->bytes);
+  std::memset(second->data, 2, second->bytes);
+  first.reset();
+  second.reset();
+  const auto joined = pool->allocate(20 * kHugePage);
+  EXPECT_EQ(pool->held_bytes(), 20 * kHugePage);
+  EXPECT_EQ(pool->idle_bytes(), 0U);
+  // What was in the pages came along, which shows that these are the same ones.
+  const auto* bytes = static_cast<const unsigned char*>(joined->data);
+  EXPECT_EQ(std::count(bytes, bytes + joined->bytes, 2), 7 * kHugePage);
+  EXPECT_EQ(std::count(bytes, bytes + joined->bytes, 1), 5 * kHugePage);
+  std::memset(joined->data, 3, joined->bytes);
+}
+
+TEST(MemoryPool, WhatALargeBlockDoesNotNeedStaysIdle) {
+  const auto pool = MemoryPool::make();
+  pool->allocate(20 * kHugePage);
+  const auto part = pool->allocate(8 * kHugePage);
+  EXPECT_EQ(part->bytes, 8 * kHugePage);
+  EXPECT_EQ(pool->idle_bytes(), 12 * kHugePage);
+  const auto rest = pool->allocate(12 * kHugePage);
+  EXPECT_EQ(pool->held_bytes(), 20 * kHugePage);
+  std::memset(part->data, 1, part->bytes);
+  std::memset(rest->data, 2, rest->bytes);
+  EXPECT_EQ(static_cast<const char*>(part->data)[part->bytes - 1], 1);
+}
+
+// Random blocks, joined and split many times over: each keeps what was written to it.
+TEST(MemoryPool, BlocksKeepTheirBytesHoweverPagesMove) {
+  const auto pool = MemoryPool::make();
+  std::vector<std::shared_ptr<Storage>> blocks(6);
+  std::vector<int> marks(blocks.size());
+  const auto ends_of = [](const Storage& block) {
+    auto* bytes = static_cast<char*>(block.data);
+    return std::pair{bytes, bytes + block.bytes - 1};
+  };
+  std::mt19937 random(1);
+  std::size_t most = 0;
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t i = random() % blocks.size();
+    if (blocks[i]) {
+      const auto [first, last] = ends_of(*blocks[i]);
+      ASSERT_EQ(*first, static_cast<char>(marks[i]));
+      ASSERT_EQ(*last, static_cast<char>(marks[i]));
+    }
+    blocks[i].reset();
+    blocks[i] = pool->allocate((1 + random() % 16) * kHugePage / 2);
+    marks[i] = round;
+    const auto [first, last] = ends_of(*blocks[i]);
+    *first = *last = static_cast<char>(round);
+    most = std::max(most, pool->held_bytes());
+  }
+  EXPECT_LE(most, 8 * blocks.size() * kHugePage * 5 / 4 + 16 * kHugePage);
+  blocks.clear();
+  EXPECT_EQ(pool->idle_bytes(), pool->held_bytes());
+  pool->trim();
+  EXPECT_EQ(pool->held_bytes(), 0U);
 }
 
 TEST(MemoryPool, ATensorMayOutliveThePoolsOwner) {
