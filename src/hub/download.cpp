@@ -39,7 +39,7 @@ std::optional<std::int64_t> free_space(fs::path path) {
 }
 
 void check_space(const std::vector<HubFile>& files, const RepoCache& cache) {
-  std::int64_t needed = kReserve;
+  std::int64_t needed = 0;
   for (const HubFile& file : files) {
     const fs::path blob = cache.blob(file.sha256.empty() ? file.git_oid : file.sha256);
     if (fs::exists(blob)) continue;
@@ -47,7 +47,7 @@ void check_space(const std::vector<HubFile>& files, const RepoCache& cache) {
     needed = missing > INT64_MAX - needed ? INT64_MAX : needed + missing;
   }
   const auto there = free_space(cache.folder());
-  if (!there || needed <= *there) return;
+  if (needed == 0 || !there || needed <= *there - kReserve) return;
   throw Error(
       ErrorCode::bad_file,
       fmt::format("needs {} and there are {} free", in_gigabytes(needed), in_gigabytes(*there)),

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -97,6 +98,14 @@ bool send_answer(int socket, const SeenRequest& request, const ServedAnswer& ans
          answer.claimed_length.value_or(size) == size;
 }
 
+// What whoever runs the tests has set for the real hub.
+void forget_environment() {
+  for (const char* name :
+       {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})
+    ::unsetenv(name);
+  ::setenv("no_proxy", "127.0.0.1,localhost", 1);
+}
+
 }  // namespace
 
 std::string patterned(std::size_t count) {
@@ -110,6 +119,7 @@ std::string patterned(std::size_t count) {
 }
 
 HubServer::HubServer(std::string repo) : repo_(std::move(repo)) {
+  forget_environment();
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -121,20 +131,20 @@ HubServer::HubServer(std::string repo) : repo_(std::move(repo)) {
     throw std::runtime_error("cannot listen");
   }
   port_ = ntohs(address.sin_port);
-  threads_.emplace_back([this] { accept_all(); });
+  acceptor_ = std::thread([this] { accept_all(); });
 }
 
 HubServer::~HubServer() {
   over_ = true;
   ::shutdown(listener_, SHUT_RDWR);
-  threads_.front().join();
+  acceptor_.join();
   {
     const std::lock_guard lock(mutex_);
     for (const int socket : sockets_)
       ::shutdown(socket, SHUT_RDWR);
   }
-  for (std::size_t i = 1; i < threads_.size(); ++i)
-    threads_[i].join();
+  for (std::thread& thread : threads_)
+    thread.join();
   for (const int socket : sockets_)
     ::close(socket);
   ::close(listener_);

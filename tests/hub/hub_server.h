@@ -88,7 +88,8 @@ class HubServer {
   mutable std::mutex mutex_;
   std::vector<SeenRequest> seen_;
   std::vector<int> sockets_;
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_;  // one a connection
+  std::thread acceptor_;
   std::atomic<bool> over_ = false;
 };
 

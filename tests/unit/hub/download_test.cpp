@@ -158,7 +158,7 @@ TEST_F(Downloads, OtherBytesThanAskedForAreRefused) {
 }
 
 TEST_F(Downloads, AServerWithoutRangesSendsTheWholeFile) {
-  server_.set_fault([this](const SeenRequest& request, ServedAnswer& answer) {
+  server_.set_fault([](const SeenRequest& request, ServedAnswer& answer) {
     if (request.method != "GET" || !request.has("/storage/")) return;
     answer = {.status = 200, .body = patterned(kLarge)};
   });
@@ -167,7 +167,7 @@ TEST_F(Downloads, AServerWithoutRangesSendsTheWholeFile) {
 }
 
 TEST_F(Downloads, AServerWithoutRangesMayBreakOffToo) {
-  server_.set_fault([this, count = 0](const SeenRequest& request, ServedAnswer& answer) mutable {
+  server_.set_fault([count = 0](const SeenRequest& request, ServedAnswer& answer) mutable {
     if (request.method != "GET" || !request.has("/storage/")) return;
     answer = {.status = 200, .body = patterned(kLarge)};
     // The parallel tries come first.
