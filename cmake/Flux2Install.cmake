@@ -29,12 +29,14 @@ install(FILES ${PROJECT_BINARY_DIR}/flux2Config.cmake
               ${PROJECT_BINARY_DIR}/flux2ConfigVersion.cmake
         DESTINATION ${FLUX2_PACKAGE_DIR})
 
-set(FLUX2_PC_PRIVATE_REQUIRES "libpng libjpeg libwebp libpcre2-8 libcurl libcrypto icu-uc zlib fmt")
+set(FLUX2_PC_PRIVATE_REQUIRES "libpng libjpeg libwebp libpcre2-8 icu-uc zlib fmt")
 # gomp or omp, by the compiler, and pthread.
 list(TRANSFORM OpenMP_CXX_LIB_NAMES REPLACE "^lib" "" OUTPUT_VARIABLE OPENMP_LIBS)
 list(TRANSFORM OPENMP_LIBS PREPEND "-l")
 list(JOIN OPENMP_LIBS " " OPENMP_LIBS)
-set(FLUX2_PC_PRIVATE_LIBS "-ldnnl ${OPENMP_LIBS} -lstdc++ -lm")
+# Not as a requirement: pkg-config --static would go on to what libcurl.a needs, which distributions
+# do not install, and libcurl.so is what is linked.
+set(FLUX2_PC_PRIVATE_LIBS "-lcurl -lcrypto -ldnnl ${OPENMP_LIBS} -lstdc++ -lm")
 if(BUILD_SHARED_LIBS)
   set(FLUX2_PC_REQUIRES "")
   set(FLUX2_PC_LIBS "")

@@ -64,7 +64,8 @@ struct PulledModel {
 /// weights that would be loaded. Pieces of files come in parallel, an interrupted pull goes on
 /// where it was, and a file is used only once its length and SHA-256 are right. Processes that
 /// pull the same wait for each other.
-/// @param repo  "org/name" or "org/name@revision"
+/// @param repo     "org/name" or "org/name@revision"
+/// @param options  what of it, from where, and who is told
 /// @throws Error invalid_request: not such a name, an unknown part, contradicting options
 /// @throws Error bad_file: not in the cache (offline), no such repository or revision, a licence
 ///         that is not accepted, no space, no connection, damaged files; the hint says what to do
