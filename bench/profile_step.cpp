@@ -132,7 +132,7 @@ void profile_text(const Work& work) {
   const std::int64_t width = work.model.transformer.text_dim;
   const auto& taps = work.model.traits->text_layers;
   const DecoderUse use = {.taps = {taps.begin(), taps.end()}};
-  const auto model = load_language_model(work.model.part("text_encoder"), use, work.ops);
+  const auto model = load_language_model(work.model.path / "text_encoder", use, work.ops);
   const TokenBatch batch = {.ids = std::vector<std::int32_t>(kTextTokens, 100),
                             .real = {{0, kRealTokens}},
                             .length = kTextTokens};

@@ -134,7 +134,10 @@ void run_generate(const GenerateOptions& options) {
 
   const StopOnSignal signals;
   const Clock::time_point begun = Clock::now();
-  const std::string model = bring_model(built.model, progress_style(options), signals.token());
+  ModelSource model = built.model;
+  if (!model.model.empty()) {
+    model.model = bring_model(model.model, progress_style(options), signals.token());
+  }
   const Pipeline pipeline = Pipeline::load(model, for_one_call(options.pipeline));
   log_model(pipeline);
   const Result result = draw(pipeline, built.request, options, files.previews, signals.token());

@@ -28,6 +28,8 @@ Examples:
   flux2 generate -p "a cat" --inpaint photo.png --strength 0.6 -o painted.png
   flux2 generate -p "a cat" --caption-upsample-temperature 0.15 --preview now.png -o cat.png
   flux2 generate -p "a cat" --output-type prompt-embeds --save-prompt-embeds cat.safetensors
+  flux2 generate -m comfy/models --variant klein -p "a cat"
+  flux2 generate -m FLUX.2-klein-4B --transformer klein-4b-Q4_K_M.gguf --variant klein -p "a cat"
   flux2 generate --from cat.png --seed 43 -o other-cat.png
 
 Several pictures: %d (or %03d) in FILE becomes a picture's number from 0, {seed} its seed;
@@ -154,10 +156,10 @@ void add_output(CLI::App& app, GenerateOptions& o) {
 
 void add_machine(CLI::App& app, GenerateOptions& o) {
   const char* group = "How it is done";
-  add_text(
-      app, "-m,--model", o.model, "MODEL",
-      "a folder in Diffusers layout, org/name[@revision] of the Hugging Face Hub, or nano; nano")
+  add_text(app, "-m,--model", o.model, "MODEL",
+           "a model's folder or file, org/name[@revision] of the Hugging Face Hub, or nano; nano")
       ->group(group);
+  add_model_parts(app, o.parts, group);
   add_machine_options(app, o.pipeline, group);
   add_choice<VaeTiling>(
       app, "--vae-tiling", o.vae_tiling,

@@ -9,6 +9,7 @@
 #include "flux2/pipeline.h"
 #include "inpaint_options.h"
 #include "log.h"
+#include "model_options.h"
 #include "progress.h"
 
 namespace flux2::cli {
@@ -53,6 +54,7 @@ struct GenerateOptions {
 
   // How it is done.
   std::optional<std::string> model;
+  ModelOptions parts;
   PipelineOptions pipeline;
   VaeTiling vae_tiling = VaeTiling::automatic;
   ProgressStyle progress = ProgressStyle::automatic;

@@ -15,10 +15,28 @@ std::string dump(const Json& json) {
   return json.dump(kIndent, ' ', false, Json::error_handler_t::replace);
 }
 
+Json json_of(const std::vector<ModelPart>& parts) {
+  Json list = Json::array();
+  for (const ModelPart& part : parts) {
+    list.push_back({{"name", part.name},
+                    {"class", part.class_name},
+                    {"path", part.path.string()},
+                    {"names", part.names},
+                    {"sizes_from", part.sizes_from},
+                    {"tensors", part.tensors},
+                    {"parameters", part.parameters},
+                    {"bytes", part.bytes},
+                    {"dtypes", part.dtypes},
+                    {"notes", part.notes}});
+  }
+  return list;
+}
+
 Json json_of(const ModelInfo& model) {
   return {{"name", model.name},
           {"path", model.path.string()},
           {"family", to_string(model.family)},
+          {"family_from", model.family_from},
           {"pipeline", model.pipeline_class}};
 }
 
@@ -61,7 +79,8 @@ std::string run_report(const Run& run) {
   return dump(json);
 }
 
-std::string models_report(const std::vector<ModelInfo>& models) {
+std::string models_report(const std::vector<ModelInfo>& models,
+                          const std::vector<ModelFile>& files) {
   Json all = Json::array();
   for (const ModelInfo& model : models) {
     Json json = json_of(model);
@@ -70,17 +89,11 @@ std::string models_report(const std::vector<ModelInfo>& models) {
                         {"steps", model.defaults.num_inference_steps},
                         {"guidance_scale", model.defaults.guidance_scale},
                         {"max_sequence_length", model.defaults.max_sequence_length}};
-    json["parts"] = Json::array();
-    for (const ModelPart& part : model.parts) {
-      json["parts"].push_back({{"name", part.name},
-                               {"class", part.class_name},
-                               {"tensors", part.tensors},
-                               {"parameters", part.parameters},
-                               {"bytes", part.bytes},
-                               {"dtypes", part.dtypes}});
-    }
+    json["parts"] = json_of(model.parts);
     all.push_back(std::move(json));
   }
+  for (const ModelFile& file : files)
+    all.push_back({{"path", file.path.string()}, {"parts", json_of(file.parts)}});
   return dump(all);
 }
 

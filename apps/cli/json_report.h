@@ -35,7 +35,8 @@ std::string run_report(const Run& run);
 /// The same for models: an array of {name, path, family, pipeline, defaults {width, height, steps,
 /// guidance_scale, max_sequence_length}, parts [{name, class, tensors, parameters, bytes,
 /// dtypes}]}.
-std::string models_report(const std::vector<ModelInfo>& models);
+std::string models_report(const std::vector<ModelInfo>& models,
+                          const std::vector<ModelFile>& files);
 
 /// A finished pull: repo, revision, commit, path, files, bytes.
 std::string pull_report(const PulledModel& model);

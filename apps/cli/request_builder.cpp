@@ -136,9 +136,11 @@ RecordedRequest read_recorded(const std::string& file) {
   return recorded_request(load_image_text(file), file);
 }
 
-// A picture records its model's name; only the built-in one can be found by that.
+// A picture records its model's name; only the built-in one can be found by that. A transformer
+// that is named needs no model around it.
 std::string model_of(const GenerateOptions& options, const std::string& recorded) {
   if (options.model) return *options.model;
+  if (options.parts.transformer) return {};
   if (recorded.empty() || recorded == kBuiltInModel) return kBuiltInModel;
   throw Error(ErrorCode::invalid_request, fmt::format("was drawn by the model \"{}\"", recorded),
               *options.from, "give its folder with --model");
@@ -163,7 +165,7 @@ BuiltRequest build_request(const GenerateOptions& options) {
     recorded_model = recorded.model;
     built.request = std::move(recorded.request);
   }
-  built.model = model_of(options, recorded_model);
+  built.model = options.parts.over(model_of(options, recorded_model));
   replace_text(built.request, options);
   replace_images(built.request, options);
   replace_inpaint(built.request, options.inpaint);

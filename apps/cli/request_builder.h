@@ -9,7 +9,7 @@ namespace flux2::cli {
 
 /// What `generate` will ask of the library, with every input file read.
 struct BuiltRequest {
-  std::string model;  ///< for Pipeline::load
+  ModelSource model;  ///< for Pipeline::load
   Request request;
   bool seed_drawn = false;            ///< the seed was drawn here
   std::vector<std::string> warnings;  ///< options that have no effect

@@ -30,21 +30,45 @@ struct ModelDefaults {
   int max_sequence_length = 512;  ///< text tokens
 };
 
+/// Where a model is, or where its parts are. Every member may be left out of a designated
+/// initialiser.
+struct ModelSource {
+  /// A folder in Diffusers layout, a folder of single files (BFL's, ComfyUI's), a file that holds
+  /// several parts, or "nano"; may be empty where `transformer`, `text_encoder` and `vae` are
+  /// given.
+  std::string model = {};
+  /// A file or folder in place of the model's transformer. Empty: the model's.
+  std::filesystem::path transformer = {};
+  std::filesystem::path text_encoder = {};  ///< in place of the model's text encoder
+  std::filesystem::path vae = {};           ///< in place of the model's VAE
+  /// A tokenizer.json, a tekken.json or a folder with one. Empty: the model's, else one that the
+  /// text encoder's file carries, else one beside it.
+  std::filesystem::path tokenizer = {};
+  /// Which member of the family the transformer is, where its files do not tell: the sizes of a
+  /// single file are those of klein, klein base and klein KV alike.
+  std::optional<Family> variant = {};
+};
+
 /// One part of a model on disk.
 struct ModelPart {
   std::string name;                 ///< "transformer", "text_encoder", "vae", ...
   std::string class_name;           ///< "Flux2Transformer2DModel", ...
+  std::filesystem::path path;       ///< its folder or file
+  std::string names;                ///< family of its tensors' names: "Diffusers", "BFL", ...
+  std::string sizes_from;           ///< what its sizes were taken from: "config.json", "shapes"
   std::int64_t tensors = 0;         ///< in all its files
   std::int64_t parameters = 0;      ///< elements of these tensors
   std::int64_t bytes = 0;           ///< as stored
   std::vector<std::string> dtypes;  ///< stored types, most bytes first: "BF16", "F32"
+  std::vector<std::string> notes;   ///< what its files say and nothing uses
 };
 
-/// What a model folder holds and what it was taken for.
+/// What a model holds and what it was taken for.
 struct ModelInfo {
-  std::string name;               ///< flux2.json's name, else the folder's
-  std::filesystem::path path;     ///< the folder
+  std::string name;               ///< flux2.json's name, else the folder's or file's
+  std::filesystem::path path;     ///< the folder or file
   Family family = Family::klein;  ///< decides template, guidance and tapped layers
+  std::string family_from;        ///< what `family` follows from: "model_index.json", ...
   std::string pipeline_class;     ///< "Flux2KleinPipeline", ...
   ModelDefaults defaults;         ///< flux2.json's, else the pipeline class's
   std::vector<ModelPart> parts;   ///< text encoder, transformer, VAE
@@ -61,8 +85,25 @@ struct ModelInfo {
 ///         throws
 std::filesystem::path find_model(const std::string& model);
 
+/// A file of weights by itself.
+struct ModelFile {
+  std::filesystem::path path;    ///< the file
+  std::vector<ModelPart> parts;  ///< what it holds, one part or several
+};
+
+/// Says what a single file of weights is.
+/// @param file  safetensors or GGUF, whatever family of names it was written under
+/// @throws Error bad_file: no part of FLUX.2; says what it is instead
+ModelFile inspect_file(const std::filesystem::path& file);
+
 /// Reads model_index.json, the configs and the headers of the weights; no weight.
-/// @throws Error bad_file: not a FLUX.2 model in Diffusers layout; says what it is instead
-ModelInfo inspect_model(const std::filesystem::path& folder);
+/// @param path  a folder or file, as ModelSource::model
+/// @throws Error bad_file: not a FLUX.2 model; says what it is instead
+ModelInfo inspect_model(const std::filesystem::path& path);
+
+/// The same for a model whose parts may lie in different places.
+/// @throws Error bad_file: additionally, a part is missing, parts that do not fit each other, a
+///         family that the files do not tell and `source.variant` does not say
+ModelInfo inspect_model(const ModelSource& source);
 
 }  // namespace flux2

@@ -74,11 +74,17 @@ struct VelocityInputs {
 class Pipeline {
  public:
   /// Reads the configs and checks every header; weights are read by the first call that needs them.
-  /// @param model    a folder in Diffusers layout, or "nano"
+  /// @param model    as ModelSource::model
   /// @param options  what it computes in and on
   /// @throws Error bad_file, invalid_request (a compute type, device or instruction set that this
   ///         machine lacks; another instruction set than that of an earlier pipeline)
   static Pipeline load(const std::string& model, const PipelineOptions& options = {});
+
+  /// The same for a model whose parts may lie in different places.
+  /// @param source   where they are
+  /// @param options  what it computes in and on
+  /// @throws Error bad_file (see inspect_model), invalid_request
+  static Pipeline load(const ModelSource& source, const PipelineOptions& options = {});
 
   /// Moves; what is left can only be destroyed or assigned to.
   Pipeline(Pipeline&&) noexcept;

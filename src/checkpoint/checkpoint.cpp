@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <set>
@@ -11,6 +12,8 @@
 #include "checkpoint/config_file.h"
 #include "checkpoint/in_quotes.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/strangers.h"
+#include "checkpoint/weights_file.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -21,8 +24,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view kEnding = ".safetensors";
 // Where weights lie in several precisions side by side, in the order of preference.
 constexpr std::array<std::string_view, 3> kVariants = {"", ".bf16", ".fp16"};
-
-using Tensors = std::map<std::string, StoredTensor>;
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& what, const std::string& hint) {
   throw Error(ErrorCode::bad_file, what, file.string(), hint);
@@ -46,18 +47,22 @@ void require_plain_name(const fs::path& index, const std::string& tensor,
          "the index is damaged: get it again");
 }
 
-void merge_shard(Tensors& all, const fs::path& folder, const std::string& shard) {
-  SafetensorsFile file = read_safetensors(folder / shard);
-  for (auto& [name, tensor] : file.tensors) {
-    const auto [place, fresh] = all.try_emplace(name, std::move(tensor));
-    if (fresh) continue;
-    refuse(folder / shard,
-           fmt::format("tensor {} is also in {}", in_quotes(name), place->second.file),
-           "the shards do not belong together: get them again");
+// The files of a sharded checkpoint hold what its index says they do.
+void check_shards(const fs::path& index, const std::map<std::string, std::string>& shard_of,
+                  const std::set<std::string>& shards) {
+  std::map<std::string, TensorMap> held;
+  for (const std::string& shard : shards)
+    held[shard] = read_safetensors(index.parent_path() / shard).tensors;
+  for (const auto& [tensor, shard] : shard_of) {
+    if (held.at(shard).contains(tensor)) continue;
+    refuse(index,
+           fmt::format("puts tensor {} into {}, which does not hold it", in_quotes(tensor),
+                       in_quotes(shard)),
+           "index and shards do not belong together: get them again");
   }
 }
 
-Tensors open_index(const fs::path& index) {
+WeightsFile open_index(const fs::path& index) {
   const std::map<std::string, std::string> shard_of = read_weight_map(index);
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : shard_of) {
@@ -69,18 +74,12 @@ Tensors open_index(const fs::path& index) {
     }
     shards.insert(shard);
   }
-  Tensors tensors;
+  check_shards(index, shard_of, shards);
+  std::vector<fs::path> paths;
   for (const std::string& shard : shards)
-    merge_shard(tensors, index.parent_path(), shard);
-  for (const auto& [tensor, shard] : shard_of) {
-    const auto found = tensors.find(tensor);
-    if (found != tensors.end() && fs::path(found->second.file).filename() == shard) continue;
-    refuse(index,
-           fmt::format("puts tensor {} into {}, which does not hold it", in_quotes(tensor),
-                       in_quotes(shard)),
-           "index and shards do not belong together: get them again");
-  }
-  return tensors;
+    paths.push_back(index.parent_path() / shard);
+  if (paths.empty()) refuse(index, "names no tensor", "the index is damaged: get it again");
+  return read_weights_files(paths);
 }
 
 // The index or file of `stem` in `folder`.
@@ -95,7 +94,76 @@ const MappedFile* mapping_of(const StoredTensor& tensor) {
   return static_cast<const MappedFile*>(tensor.owner.get());
 }
 
+constexpr std::string_view kConsolidated = "consolidated.safetensors";
+
+// The only file of weights in a folder where none has a name that is expected.
+std::optional<fs::path> only_weights_file(const fs::path& folder) {
+  std::optional<fs::path> only;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (!is_weights_file(entry.path()) || !is_file(entry.path())) continue;
+    if (only) return std::nullopt;
+    only = entry.path();
+  }
+  return only;
+}
+
+fs::path weights_of(const fs::path& path, std::string_view stem) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) {
+    if (!is_file(path)) refuse(path, "there is no such folder or file", "check the path");
+    return path;
+  }
+  if (const std::optional<fs::path> found = find_weights(path, stem)) return *found;
+  refuse(path, fmt::format("holds no {}.safetensors and no index of one", stem),
+         "weights are read as safetensors, whole or sharded, also with .bf16 or .fp16 in the name; "
+         "or give the file itself");
+}
+
+fs::path weights_of(const fs::path& path, PartKind part) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored) && !find_weights(path, weights_stem(name_of(part)))) {
+    if (is_file(path / kConsolidated)) return path / kConsolidated;
+    if (const std::optional<fs::path> only = only_weights_file(path)) return *only;
+  }
+  return weights_of(path, weights_stem(name_of(part)));
+}
+
+std::string words_for(PartKind part) {
+  switch (part) {
+    case PartKind::transformer:
+      return "transformer";
+    case PartKind::text_encoder:
+      return "text encoder";
+    case PartKind::vae:
+      return "VAE";
+  }
+  return {};
+}
+
+[[noreturn]] void refuse_part(const fs::path& path, PartKind part, const TensorMap& tensors,
+                              std::span<const FoundPart> found) {
+  if (const std::optional<Stranger> stranger = find_stranger(tensors)) {
+    refuse(path, fmt::format("is {}, not FLUX.2's {}", stranger->what, words_for(part)),
+           std::string(stranger->hint));
+  }
+  if (!found.empty()) {
+    const std::string other = words_for(found.front().naming->part);
+    refuse(path, fmt::format("is a {}, not a {}", other, words_for(part)),
+           "check which part is given where");
+  }
+  const std::string example = tensors.empty() ? "nothing" : in_quotes(tensors.begin()->first);
+  refuse(path,
+         fmt::format("is not recognised as a {} of FLUX.2 (it holds {}, ...)", words_for(part),
+                     example),
+         "known are the names of Diffusers, BFL, ComfyUI, transformers, Mistral and llama.cpp");
+}
+
 }  // namespace
+
+std::string_view weights_stem(std::string_view part) {
+  return part == name_of(PartKind::text_encoder) ? "model" : "diffusion_pytorch_model";
+}
 
 // Libraries disagree on where a variant stands in the name of an index.
 std::vector<std::string> weights_names(std::string_view stem) {
@@ -124,38 +192,80 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   return shard_of;
 }
 
+// What was read of a checkpoint's files before it is known what they are.
+struct Checkpoint::Files {
+  fs::path path;  // as it was asked for
+  WeightsFile content;
+  ModelFacts facts;
+
+  static Files read(const fs::path& path, const fs::path& weights) {
+    if (weights.extension() == ".json") return {path, open_index(weights), {}};
+    WeightsFile content = read_weights_file(weights);
+    const ModelFacts facts = content.format == WeightsFormat::gguf
+                                 ? read_gguf_facts(content.metadata)
+                                 : read_mistral_params(weights.parent_path());
+    return {path, std::move(content), facts};
+  }
+};
+
+Checkpoint::Checkpoint(const Files& files, const FoundPart& part, std::span<const FoundPart> found)
+    : path_(files.path),
+      part_(part),
+      facts_(files.facts),
+      metadata_(files.content.metadata),
+      notes_(files.content.notes) {
+  const TensorMap& tensors = files.content.tensors;
+  if (part.naming == nullptr) {
+    canonical_.tensors = tensors;
+    return;
+  }
+  canonical_ = canonical_tensors(part, found, tensors, facts_.heads(), files.path.string());
+}
+
 Checkpoint Checkpoint::open(const fs::path& folder, std::string_view stem) {
-  Checkpoint checkpoint;
-  checkpoint.path_ = folder;
-  fs::path weights = folder;
-  std::error_code ignored;
-  if (fs::is_directory(folder, ignored)) {
-    const std::optional<fs::path> found = find_weights(folder, stem);
-    if (!found) {
-      refuse(folder, fmt::format("holds no {}.safetensors and no index of one", stem),
-             "weights are read in Diffusers layout, as safetensors, whole or sharded, also with "
-             ".bf16 or .fp16 in the name");
-    }
-    weights = *found;
-  } else if (!is_file(folder)) {
-    refuse(folder, "there is no such folder or file", "check the path");
+  const Files files = Files::read(folder, weights_of(folder, stem));
+  const std::vector<FoundPart> found = find_parts(files.content.tensors);
+  return Checkpoint(files, found.size() == 1 ? found.front() : FoundPart{}, found);
+}
+
+Checkpoint Checkpoint::open(const fs::path& path, PartKind part) {
+  const Files files = Files::read(path, weights_of(path, part));
+  const std::vector<FoundPart> found = find_parts(files.content.tensors);
+  const auto own = std::find_if(found.begin(), found.end(), [&](const FoundPart& candidate) {
+    return candidate.naming->part == part;
+  });
+  if (own == found.end() || find_stranger(files.content.tensors)) {
+    refuse_part(path, part, files.content.tensors, found);
   }
-  if (weights.extension() == ".json") {
-    checkpoint.tensors_ = open_index(weights);
-  } else {
-    checkpoint.tensors_ = read_safetensors(weights).tensors;
-  }
-  return checkpoint;
+  return Checkpoint(files, *own, found);
+}
+
+std::vector<PartKind> parts_in_file(const fs::path& file) {
+  const TensorMap tensors = read_weights_file(file).tensors;
+  std::vector<PartKind> parts;
+  if (find_stranger(tensors)) return parts;
+  for (const FoundPart& part : find_parts(tensors))
+    parts.push_back(part.naming->part);
+  return parts;
+}
+
+bool is_weights_file(const fs::path& file) {
+  return file.extension() == kEnding || file.extension() == ".gguf";
 }
 
 const StoredTensor* Checkpoint::find(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  return found == tensors_.end() ? nullptr : &found->second;
+  const auto found = canonical_.tensors.find(name);
+  return found == canonical_.tensors.end() ? nullptr : &found->second;
+}
+
+const StoredTensor* Checkpoint::aside(const std::string& name) const {
+  const auto found = canonical_.aside.find(name);
+  return found == canonical_.aside.end() ? nullptr : &found->second;
 }
 
 std::size_t Checkpoint::bytes() const {
   std::size_t total = 0;
-  for (const auto& [name, tensor] : tensors_)
+  for (const auto& [name, tensor] : tensors())
     total += tensor.bytes.size();
   return total;
 }

@@ -98,20 +98,6 @@ class Loader {
 
 }  // namespace
 
-void WeightsTable::alias(std::string alternative, std::string name) {
-  alternatives_.emplace(std::move(name), std::move(alternative));
-}
-
-const StoredTensor* WeightsTable::find(const Checkpoint& checkpoint,
-                                       const std::string& name) const {
-  if (const StoredTensor* tensor = checkpoint.find(name)) return tensor;
-  const auto [begin, end] = alternatives_.equal_range(name);
-  for (auto alternative = begin; alternative != end; ++alternative) {
-    if (const StoredTensor* tensor = checkpoint.find(alternative->second)) return tensor;
-  }
-  return nullptr;
-}
-
 std::int64_t WeightsTable::packed_elements() const {
   std::int64_t elements = 0;
   for (const Entry& entry : entries_) {
@@ -128,15 +114,17 @@ void WeightsTable::check(const Checkpoint& checkpoint) const {
   Findings missing("missing");
   Findings misshapen("of the wrong shape or type");
   Findings surplus("not expected");
-  std::set<std::string_view> known;
+  std::set<const StoredTensor*> known;
+  std::set<std::string> absent;  // several tensors may be stored as one
   for (const Entry& entry : entries_) {
     for (const std::vector<Source>* sources : {&entry.sources, &entry.bias}) {
       for (const Source& source : *sources) {
-        const StoredTensor* tensor = find(checkpoint, source.name);
-        if (tensor != nullptr) known.insert(tensor->name);
+        const StoredTensor* tensor = checkpoint.find(source.name);
+        if (tensor != nullptr) known.insert(tensor);
         if (entry.kind == WeightKind::unused) continue;
         if (tensor == nullptr) {
-          missing.add(in_quotes(source.name));
+          const std::string name = checkpoint.stored_name(source.name);
+          if (absent.insert(name).second) missing.add(in_quotes(name));
         } else if (tensor->shape != source.shape || !holds_numbers(*tensor)) {
           misshapen.add(fmt::format("{} is {} {}, not {} of real numbers", in_quotes(tensor->name),
                                     encoding_of(*tensor), tensor->shape.to_string(),
@@ -146,7 +134,7 @@ void WeightsTable::check(const Checkpoint& checkpoint) const {
     }
   }
   for (const auto& [name, tensor] : checkpoint.tensors()) {
-    if (!known.contains(name)) surplus.add(in_quotes(name));
+    if (!known.contains(&tensor)) surplus.add(in_quotes(tensor.name));
   }
   std::string message;
   for (const Findings* findings : {&missing, &misshapen, &surplus})
@@ -171,8 +159,8 @@ void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
     assert(entry.kind == WeightKind::vector ? entry.vector != nullptr : entry.weight != nullptr);
     Stored stored{&entry, {}, nullptr};
     for (const Source& source : entry.sources)
-      stored.sources.push_back(*find(checkpoint, source.name));
-    if (!entry.bias.empty()) stored.bias = find(checkpoint, entry.bias.front().name);
+      stored.sources.push_back(*checkpoint.find(source.name));
+    if (!entry.bias.empty()) stored.bias = checkpoint.find(entry.bias.front().name);
     for (const StoredTensor& tensor : stored.sources)
       total += tensor.bytes.size();
     if (stored.bias != nullptr) total += stored.bias->bytes.size();
@@ -247,10 +235,6 @@ void WeightsScope::vector(Tensor& target, Source source) const {
 
 void WeightsScope::unused(Source source) const {
   table_->add({.kind = WeightKind::unused, .sources = {absolute(std::move(source))}, .bias = {}});
-}
-
-void WeightsScope::alias(const std::string& alternative, const std::string& name) const {
-  table_->alias(prefix_ + alternative, prefix_ + name);
 }
 
 }  // namespace flux2

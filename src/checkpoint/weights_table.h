@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,8 +40,6 @@ class WeightsTable {
   };
 
   void add(Entry entry) { entries_.push_back(std::move(entry)); }
-  /// `alternative` is accepted where `name` is missing (older spellings).
-  void alias(std::string alternative, std::string name);
 
   /// Makes every tensor whose name starts with `prefix` unused: known, but never read.
   void skip(std::string_view prefix) {
@@ -70,10 +67,7 @@ class WeightsTable {
   void load(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress = {}) const;
 
  private:
-  const StoredTensor* find(const Checkpoint& checkpoint, const std::string& name) const;
-
   std::vector<Entry> entries_;
-  std::multimap<std::string, std::string> alternatives_;  // name -> older spellings
 };
 
 /// A prefix of names in a WeightsTable: how a block declares its tensors without knowing where in
@@ -100,8 +94,6 @@ class WeightsScope {
   void vector(Tensor& target, Source source) const;
   /// Part of the checkpoint, not needed here: its pages are never read.
   void unused(Source source) const;
-  /// WeightsTable::alias with this prefix before both names.
-  void alias(const std::string& alternative, const std::string& name) const;
 
  private:
   Source absolute(Source source) const;

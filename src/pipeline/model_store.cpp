@@ -46,26 +46,48 @@ std::vector<fs::path> built_in_folders() {
   return folders;
 }
 
-ModelPart describe_part(const ModelFolder& model, const std::string& name) {
-  ModelPart part;
-  part.name = name;
-  const auto component = model.index.components.find(name);
-  if (component != model.index.components.end()) part.class_name = component->second.class_name;
-  const Checkpoint weights = model.weights_of(name);
+// The class that Diffusers or transformers would load a part into.
+std::string class_of(const ConfigFile& config, PartKind part) {
+  if (part != PartKind::text_encoder) return config.text("_class_name", "");
+  return config.text("model_type", "") == "mistral3" ? "Mistral3ForConditionalGeneration"
+                                                     : "Qwen3ForCausalLM";
+}
+
+std::string names_of(const Checkpoint& weights) {
+  const std::string family(weights.naming()->name);
+  return weights.prefix().empty() ? family : fmt::format("{} below {}", family, weights.prefix());
+}
+
+// Stored types, most bytes first.
+std::vector<std::string> encodings_of(const Checkpoint& weights) {
   std::map<std::string, std::int64_t> bytes_of_type;
-  for (const auto& [tensor_name, tensor] : weights.tensors()) {
-    const auto bytes = static_cast<std::int64_t>(tensor.bytes.size());
-    ++part.tensors;
-    part.parameters += tensor.shape.elements();
-    part.bytes += bytes;
-    bytes_of_type[std::string(name_of(tensor.dtype))] += bytes;
-  }
+  for (const auto& [name, tensor] : weights.tensors())
+    bytes_of_type[std::string(encoding_of(tensor))] +=
+        static_cast<std::int64_t>(tensor.bytes.size());
   std::vector<std::pair<std::int64_t, std::string>> types;
   for (const auto& [type, bytes] : bytes_of_type)
     types.emplace_back(-bytes, type);
   std::sort(types.begin(), types.end());
+  std::vector<std::string> names;
   for (const auto& [bytes, type] : types)
-    part.dtypes.push_back(type);
+    names.push_back(type);
+  return names;
+}
+
+ModelPart describe_part(const fs::path& path, PartKind kind) {
+  const PartConfig config = config_of_part(path, kind);
+  const Checkpoint weights = Checkpoint::open(path, kind);
+  ModelPart part = {.name = std::string(name_of(kind)),
+                    .class_name = class_of(config.file, kind),
+                    .path = path,
+                    .names = names_of(weights),
+                    .sizes_from = config.from,
+                    .tensors = static_cast<std::int64_t>(weights.tensors().size()),
+                    .bytes = static_cast<std::int64_t>(weights.bytes()),
+                    .dtypes = encodings_of(weights),
+                    .notes = weights.notes()};
+  for (const auto& [name, tensor] : weights.tensors())
+    part.parameters += tensor.shape.elements();
   return part;
 }
 
@@ -84,19 +106,33 @@ fs::path find_model(const std::string& model) {
               kBuiltIn, "set FLUX2_MODELS to the folder that holds it, or give a model folder");
 }
 
-ModelInfo inspect_model(const fs::path& folder) {
-  return describe_model(ModelFolder::open(folder));
+ModelFile inspect_file(const fs::path& file) {
+  ModelFile info = {.path = file, .parts = {}};
+  for (const PartKind part : parts_in_file(file))
+    info.parts.push_back(describe_part(file, part));
+  if (info.parts.empty()) Checkpoint::open(file, PartKind::transformer);  // says what it is instead
+  return info;
+}
+
+ModelInfo inspect_model(const fs::path& path) {
+  return describe_model(ModelFolder::open(path));
+}
+
+ModelInfo inspect_model(const ModelSource& source) {
+  return describe_model(ModelFolder::open(source));
 }
 
 ModelInfo describe_model(const ModelFolder& model) {
   ModelInfo info = {.name = model.name,
                     .path = model.path,
                     .family = model.traits->family,
-                    .pipeline_class = model.index.class_name,
+                    .family_from = model.family_from,
+                    .pipeline_class = model.pipeline_class,
                     .defaults = model.defaults,
                     .parts = {}};
-  for (const char* part : {"text_encoder", "transformer", "vae"}) {
-    info.parts.push_back(describe_part(model, part));
+  for (const PartKind part : {PartKind::text_encoder, PartKind::transformer, PartKind::vae}) {
+    const auto place = model.places.parts.find(part);
+    if (place != model.places.parts.end()) info.parts.push_back(describe_part(place->second, part));
   }
   return info;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "flux2/error.h"
 #include "pipeline/memory.h"
 
 namespace flux2 {
@@ -71,7 +72,7 @@ void Parts::release_models() {
 }
 
 const Tokenizer& Parts::tokenizer() {
-  if (!tokenizer_) tokenizer_ = Tokenizer::load(model_.part("tokenizer"));
+  if (!tokenizer_) tokenizer_ = model_.tokenizer();
   return *tokenizer_;
 }
 
@@ -80,7 +81,7 @@ const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monito
   monitor.begin(Stage::load_text);
   text_encoder_.reset();
   const Checkpoint weights = model_.weights_of("text_encoder");
-  auto encoder = make_language_model(model_.text_encoder_config(), use);
+  auto encoder = make_language_model(model_.config_of(PartKind::text_encoder).file, use);
   const WeightsTable table = encoder->weights(weights);
   make_room(table, "the text encoder");
   table.load(weights, ops, reporting_to(monitor));
@@ -107,6 +108,10 @@ const Autoencoder& Parts::autoencoder(CoderSides sides, Ops& ops, Monitor& monit
   }
   monitor.begin(Stage::load_vae);
   const Checkpoint weights = model_.weights_of("vae");
+  if (sides == CoderSides::both && weights.find("encoder.conv_in.weight") == nullptr) {
+    throw Error(ErrorCode::bad_file, "holds no encoder, and there are pictures to encode",
+                weights.path().string(), "give a whole VAE: --vae FILE");
+  }
   autoencoder_.reset();
   autoencoder_ = Autoencoder::load(weights, model_.vae, ops, sides, reporting_to(monitor));
   return *autoencoder_;

@@ -22,8 +22,8 @@
 namespace flux2 {
 class Pipeline::Impl {
  public:
-  Impl(const std::string& model, const PipelineOptions& options)
-      : folder_(ModelFolder::open(find_model(model))),
+  Impl(const ModelSource& source, const PipelineOptions& options)
+      : folder_(ModelFolder::open(source)),
         info_(describe_model(folder_)),
         backend_(make_backend(options)),
         parts_(folder_, backend_, options.residency) {}
@@ -105,7 +105,11 @@ Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
 Pipeline::~Pipeline() = default;
 
 Pipeline Pipeline::load(const std::string& model, const PipelineOptions& options) {
-  return Pipeline(std::make_unique<Impl>(model, options));
+  return load(ModelSource{.model = model}, options);
+}
+
+Pipeline Pipeline::load(const ModelSource& source, const PipelineOptions& options) {
+  return Pipeline(std::make_unique<Impl>(source, options));
 }
 
 const ModelInfo& Pipeline::info() const {

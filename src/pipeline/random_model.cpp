@@ -20,41 +20,32 @@ using Json = nlohmann::json;
 
 constexpr std::int64_t kTaps = 3;
 
-// A text encoder's config.json, as far as its shapes go, and the name of its first tensor, by
-// which the nesting of its names is recognised.
-struct TextEncoder {
-  std::string_view config;
-  std::string_view first_tensor;
-};
-
-constexpr TextEncoder kQwen3Of4B = {R"({"model_type": "qwen3", "hidden_size": 2560,
+// The text encoders' config.json, as far as their shapes go.
+constexpr std::string_view kQwen3Of4B = R"({"model_type": "qwen3", "hidden_size": 2560,
   "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32,
   "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936, "rms_norm_eps": 1e-6,
-  "rope_theta": 1000000, "tie_word_embeddings": true})",
-                                    "model.embed_tokens.weight"};
+  "rope_theta": 1000000, "tie_word_embeddings": true})";
 
-constexpr TextEncoder kQwen3Of8B = {R"({"model_type": "qwen3", "hidden_size": 4096,
+constexpr std::string_view kQwen3Of8B = R"({"model_type": "qwen3", "hidden_size": 4096,
   "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32,
   "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936, "rms_norm_eps": 1e-6,
-  "rope_theta": 1000000, "tie_word_embeddings": false})",
-                                    "model.embed_tokens.weight"};
+  "rope_theta": 1000000, "tie_word_embeddings": false})";
 
-constexpr TextEncoder kMistral3 = {R"({"model_type": "mistral3", "tie_word_embeddings": false,
+constexpr std::string_view kMistral3 = R"({"model_type": "mistral3", "tie_word_embeddings": false,
   "image_token_index": 10, "spatial_merge_size": 2, "vision_feature_layer": -1,
   "text_config": {"model_type": "mistral", "hidden_size": 5120, "intermediate_size": 32768,
     "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 8,
     "head_dim": 128, "vocab_size": 131072, "rms_norm_eps": 1e-5, "rope_theta": 1e9},
   "vision_config": {"model_type": "pixtral", "hidden_size": 1024, "intermediate_size": 4096,
     "num_hidden_layers": 24, "num_attention_heads": 16, "head_dim": 64, "patch_size": 14,
-    "num_channels": 3, "hidden_act": "silu", "rope_theta": 10000.0}})",
-                                   "language_model.model.embed_tokens.weight"};
+    "num_channels": 3, "hidden_act": "silu", "rope_theta": 10000.0}})";
 
 // What sets a published model apart; the rest is in FamilyTraits.
 struct Published {
   std::string_view name;
   Family family;
   std::int64_t heads, double_blocks, single_blocks, text_dim;
-  const TextEncoder& text;
+  std::string_view text;  // config.json of its text encoder
 };
 
 constexpr std::array<Published, 6> kPublished = {{
@@ -89,7 +80,7 @@ TransformerConfig transformer_of(const Published& model, std::int64_t most_block
 
 // One layer stays behind the last tapped one: the output of the very last has the final norm.
 ConfigFile text_config_of(const Published& model, std::int64_t most_layers) {
-  Json config = Json::parse(model.text.config);
+  Json config = Json::parse(model.text);
   Json& sizes = config.contains("text_config") ? config["text_config"] : config;
   const auto layers = sizes["num_hidden_layers"].get<std::int64_t>();
   sizes["num_hidden_layers"] = std::min(layers, std::max(kTaps, most_layers) + 1);
@@ -102,12 +93,10 @@ std::int64_t layers_in(const ConfigFile& config) {
 }
 
 // Weights for every layer and for whatever is needed to write.
-Checkpoint text_encoder_weights(const ConfigFile& config, std::string_view first_tensor) {
+Checkpoint text_encoder_weights(const ConfigFile& config) {
   const DecoderUse use = {.taps = {layers_in(config)}, .generation = DecoderUse::Generation::yes};
-  StoredTensor first;
-  first.name = first_tensor;
-  const Checkpoint naming(config.name(), {{first.name, first}});
-  return random_checkpoint(make_language_model(config, use)->weights(naming), config.name());
+  const Checkpoint nothing(config.name(), {});
+  return random_checkpoint(make_language_model(config, use)->weights(nothing), config.name());
 }
 
 template <typename Weights, typename Config>
@@ -127,17 +116,16 @@ ModelFolder random_model(const std::string& name, std::optional<int> blocks) {
   model.path = "random weights";
   model.name = "random " + name;
   model.traits = &traits_of(published.family);
-  model.index.class_name = std::string(model.traits->pipeline_class);
+  model.pipeline_class = std::string(model.traits->pipeline_class);
   model.transformer = transformer_of(published, most);
   model.scheduler.time_shift = TimeShift::exponential;
   model.defaults.num_inference_steps = model.traits->default_steps;
   model.defaults.guidance_scale = model.traits->default_guidance;
 
   const ConfigFile text = text_config_of(published, most);
-  const auto weights_of = [text, first = published.text.first_tensor,
-                           transformer = model.transformer, vae = model.vae,
+  const auto weights_of = [text, transformer = model.transformer, vae = model.vae,
                            label = model.name](const std::string& part) {
-    if (part == "text_encoder") return text_encoder_weights(text, first);
+    if (part == "text_encoder") return text_encoder_weights(text);
     if (part == "vae") return weights_for<AutoencoderWeights>(vae, label);
     return weights_for<TransformerWeights>(transformer, label);
   };
@@ -147,7 +135,7 @@ ModelFolder random_model(const std::string& name, std::optional<int> blocks) {
 
 std::vector<int> text_layers_of(const ModelFolder& model) {
   const auto& usual = model.traits->text_layers;
-  const auto layers = static_cast<int>(layers_in(model.text_encoder_config()));
+  const auto layers = static_cast<int>(layers_in(model.config_of(PartKind::text_encoder).file));
   if (usual.back() <= layers) return {usual.begin(), usual.end()};
   std::vector<int> last;
   for (int tap = layers - static_cast<int>(kTaps); tap < layers; ++tap)

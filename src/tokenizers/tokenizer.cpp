@@ -65,7 +65,17 @@ Tokenizer Tokenizer::from_vocab_and_merges(std::string_view vocab, std::string_v
   return Tokenizer(parse_vocab_and_merges(parse_json(vocab, name), merges, name, settings));
 }
 
-Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
+Tokenizer Tokenizer::from_token_lists(const TokenLists& lists, const std::string& name) {
+  return Tokenizer(parse_token_lists(lists, name));
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) {
+    const MappedFile file(path);
+    return from_json(text_of(file), path.string(), load_settings(path.parent_path()));
+  }
+  const std::filesystem::path& folder = path;
   const TokenizerSettings settings = load_settings(folder);
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
   const auto load_json = [&](const char* name) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizers/token_lists.h"
 #include "tokenizers/tokenizer_settings.h"
 
 namespace flux2 {
@@ -31,9 +32,10 @@ struct TextEdges {
 class Tokenizer {
  public:
   /// Reads the `tokenizer/` folder of a checkpoint: tokenizer.json, else vocab.json with
-  /// merges.txt, else tekken.json; and tokenizer_config.json where it is there.
+  /// merges.txt, else tekken.json; and tokenizer_config.json where it is there. Or a tokenizer.json
+  /// or tekken.json by itself, with what lies beside it.
   /// @throws Error bad_file: nothing of that in the folder, damaged, or of an unsupported kind
-  static Tokenizer load(const std::filesystem::path& folder);
+  static Tokenizer load(const std::filesystem::path& path);
 
   /// From the bytes of a tokenizer.json or a tekken.json, told apart by their content.
   /// @param name      what messages call it
@@ -47,6 +49,11 @@ class Tokenizer {
   /// @throws Error bad_file
   static Tokenizer from_vocab_and_merges(std::string_view vocab, std::string_view merges,
                                          std::string name, const TokenizerSettings& settings = {});
+
+  /// From the lists of a GGUF file. It has no tokenizer_config.json: sides and padding are the
+  /// model family's.
+  /// @throws Error bad_file: another kind of tokenizer, lists that contradict each other
+  static Tokenizer from_token_lists(const TokenLists& lists, const std::string& name);
 
   /// @param text     UTF-8, shorter than 2^30 bytes
   /// @param special  take_in: with the post-processor's tokens, as `tokenizer(text)` does in Python

@@ -228,10 +228,6 @@ Tokenizer::Parts parse_tokenizer_json(const Json& file, const std::string& where
 Tokenizer::Parts parse_vocab_and_merges(const Json& vocab, std::string_view merges,
                                         const std::string& where,
                                         const TokenizerSettings& settings) {
-  // The class Qwen2Tokenizer of transformers: its normaliser and its pattern.
-  constexpr std::string_view kQwen2Pattern =
-      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
-      R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
   Tokenizer::Parts parts;
   parts.name = where;
   parts.settings = settings;

@@ -11,6 +11,7 @@
 #include "tokenizers/json_access.h"
 #include "tokenizers/normalizer.h"
 #include "tokenizers/pre_tokenizer.h"
+#include "tokenizers/token_lists.h"
 #include "tokenizers/tokenizer.h"
 #include "tokenizers/vocabulary.h"
 
@@ -41,5 +42,16 @@ Tokenizer::Parts parse_tekken_json(const Json& file, const std::string& where,
 Tokenizer::Parts parse_vocab_and_merges(const Json& vocab, std::string_view merges,
                                         const std::string& where,
                                         const TokenizerSettings& settings);
+Tokenizer::Parts parse_token_lists(const TokenLists& lists, const std::string& where);
+
+/// The patterns that FLUX.2's tokenizers cut with, for files that do not carry them: Qwen2's, as
+/// transformers' class Qwen2Tokenizer has it, and Mistral's, as tekken.json has it.
+inline constexpr std::string_view kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+    R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
+inline constexpr std::string_view kTekkenPattern =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 }  // namespace flux2

@@ -111,10 +111,10 @@ TEST_F(Failure, NoSuchModel) {
   write_text(file, "not a model");
   fs::create_directory(out_ / "empty");
   expect_drawing(3, "no such folder", {"-m", out_ / "missing"});
-  expect_drawing(3, "not a model folder", {"-m", file});
+  expect_drawing(3, "not a safetensors file", {"-m", file});
   expect_drawing(3, "model_index.json", {"-m", out_ / "empty"});
   expect_failure(run_flux2({"models", out_ / "missing"}), 3, "no such folder");
-  expect_failure(run_flux2({"models", file}), 3, "not a model folder");
+  expect_failure(run_flux2({"models", file}), 3, "not a safetensors file");
   expect_failure(run_flux2({"models", out_ / "empty"}), 3, "model_index.json");
 }
 

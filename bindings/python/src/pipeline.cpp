@@ -54,7 +54,8 @@ void bind_model(nb::module_& module) {
       .def_ro("family", &ModelInfo::family)
       .def_ro("pipeline_class", &ModelInfo::pipeline_class)
       .def_ro("defaults", &ModelInfo::defaults);
-  module.def("inspect_model", &inspect_model, nb::arg("folder"));
+  module.def("inspect_model", nb::overload_cast<const std::filesystem::path&>(&inspect_model),
+             nb::arg("folder"));
   module.def("find_model", &find_model, nb::arg("model"));
 }
 

@@ -1,5 +1,7 @@
 #include "models/autoencoder/weights.h"
 
+#include <utility>
+
 namespace flux2 {
 namespace {
 
@@ -57,19 +59,12 @@ class CoderDeclaration {
  private:
   void attention(const WeightsScope& scope, PixelAttentionWeights& weights,
                  std::int64_t channels) const {
-    struct Projection {
-      Weight& target;
-      const char *name, *old_name;
-    };
     norm(scope, weights.norm, "group_norm", channels);
-    for (const auto& [target, name, old_name] :
-         {Projection{weights.q, "to_q", "query"}, Projection{weights.k, "to_k", "key"},
-          Projection{weights.v, "to_v", "value"},
-          Projection{weights.out, "to_out.0", "proj_attn"}}) {
+    for (const auto& [target, name] : {std::pair<Weight&, const char*>{weights.q, "to_q"},
+                                       {weights.k, "to_k"},
+                                       {weights.v, "to_v"},
+                                       {weights.out, "to_out.0"}}) {
       scope.linear_with_bias(target, name, channels, channels);
-      for (const char* kind : {".weight", ".bias"}) {
-        scope.alias(std::string(old_name) + kind, std::string(name) + kind);
-      }
     }
   }
 

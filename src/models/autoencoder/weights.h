@@ -52,7 +52,7 @@ struct AutoencoderWeights {
   Tensor latent_variance;  ///< [patch channels]
 };
 
-/// Declares every tensor by its Diffusers name; the attention of older files too.
+/// Declares every tensor by its Diffusers name.
 void declare(WeightsTable& table, AutoencoderWeights& weights, const AutoencoderConfig& config);
 
 }  // namespace flux2

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "checkpoint/shapes.h"
 #include "flux2/error.h"
 #include "models/language/rotary.h"
 #include "models/language/tapped_states.h"
@@ -42,7 +43,22 @@ Decoder::Decoder(const DecoderConfig& config, const DecoderUse& use)
   blocks_.assign(static_cast<std::size_t>(layers), PreNormBlock(config.block));
 }
 
-void Decoder::declare(WeightsTable& table, const LanguageNames& names) {
+// A file that was cut may do for the taps; what it lacks is said in whole layers.
+void Decoder::require_layers(const LanguageNames& names, const Checkpoint& checkpoint) const {
+  const std::int64_t held = count_layers(checkpoint, names.decoder + "layers.");
+  if (held == 0 || held >= loaded_layers()) return;  // without any, the table says what is missing
+  throw Error(ErrorCode::bad_file,
+              "holds " + std::to_string(held) + " of the " + std::to_string(config_.layers) +
+                  " layers of its text encoder, and " + std::to_string(loaded_layers()) +
+                  " are needed",
+              checkpoint.path().string(),
+              generates() ? "a text encoder that was cut cannot rewrite prompts: give the whole one"
+                          : "give the whole text encoder, or text_encoder_out_layers that it has");
+}
+
+void Decoder::declare(WeightsTable& table, const LanguageNames& names,
+                      const Checkpoint& checkpoint) {
+  require_layers(names, checkpoint);
   const std::int64_t width = config_.block.width;
   const WeightsScope model(table, names.decoder);
   model.embedding(embedding_, {"embed_tokens.weight", {config_.vocab_size, width}});
@@ -60,15 +76,16 @@ void Decoder::declare(WeightsTable& table, const LanguageNames& names) {
   } else {
     model.unused(norm);
   }
-  declare_head(table, names);
+  declare_head(table, names, checkpoint);
 }
 
-void Decoder::declare_head(WeightsTable& table, const LanguageNames& names) {
+void Decoder::declare_head(WeightsTable& table, const LanguageNames& names,
+                           const Checkpoint& checkpoint) {
   const Shape shape = {config_.vocab_size, config_.block.width};
   const WeightsScope root(table);
   if (!generates()) {
     root.unused({names.head, shape});
-  } else if (names.has_head || config_.head == HeadWeights::separate) {
+  } else if (checkpoint.find(names.head) != nullptr || config_.head == HeadWeights::separate) {
     root.linear(head_, {{names.head, shape}});
   } else {
     root.linear(head_, {{names.decoder + "embed_tokens.weight", shape}});

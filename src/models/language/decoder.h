@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "checkpoint/weights_table.h"
 #include "models/language/decoder_config.h"
-#include "models/language/names.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
 
@@ -21,6 +21,12 @@ struct DecoderUse {
   std::vector<std::int64_t> taps;
   /// Continuing a text needs every layer and the output matrix.
   Generation generation = Generation::no;
+};
+
+/// Where a checkpoint keeps a decoder, in its canonical names.
+struct LanguageNames {
+  std::string decoder;  ///< before "embed_tokens.weight" and "layers.0."
+  std::string head;     ///< of the output matrix
 };
 
 /// Token ids of B texts of L tokens each, padded on either side.
@@ -48,7 +54,8 @@ class Decoder {
   bool generates() const { return generation_ == DecoderUse::Generation::yes; }
 
   /// Declares every tensor of the decoder, those that `use` has no need for as unused.
-  void declare(WeightsTable& table, const LanguageNames& names);
+  /// @throws Error bad_file: `checkpoint` was cut and holds too few layers
+  void declare(WeightsTable& table, const LanguageNames& names, const Checkpoint& checkpoint);
 
   /// The hidden states `taps` of every token, side by side in that order: [B, L, taps * D], a
   /// stream. State k is the output of the k-th layer, state 0 the embedding, and the state after
@@ -79,7 +86,8 @@ class Decoder {
   Tensor logits(Ops& ops, const Tensor& normed) const;
 
  private:
-  void declare_head(WeightsTable& table, const LanguageNames& names);
+  void require_layers(const LanguageNames& names, const Checkpoint& checkpoint) const;
+  void declare_head(WeightsTable& table, const LanguageNames& names, const Checkpoint& checkpoint);
   void check_ids(std::span<const std::int32_t> ids) const;
 
   DecoderConfig config_;

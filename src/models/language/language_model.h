@@ -23,8 +23,7 @@ class LanguageModel {
   virtual ~LanguageModel() = default;
 
   virtual const Decoder& decoder() const = 0;
-  /// Every tensor of the model, named as `checkpoint` names them.
-  /// @throws Error bad_file: the checkpoint holds no language model
+  /// Every tensor of the model; whether the output matrix is one of its own, `checkpoint` says.
   virtual WeightsTable weights(const Checkpoint& checkpoint) = 0;
   /// The embeddings of a prompt to continue: [1, L, D], a stream.
   /// @param pictures  normalised, f32 host tensors [1, H, W, 3], one for each run of picture

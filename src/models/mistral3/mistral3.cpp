@@ -9,6 +9,10 @@
 namespace flux2 {
 namespace {
 
+constexpr const char* kHead = "language_model.lm_head.weight";
+constexpr const char* kTower = "vision_tower.";
+constexpr const char* kProjector = "multi_modal_projector.";
+
 [[noreturn]] void refuse_pictures(const std::string& what) {
   throw Error(ErrorCode::invalid_request, what, "image");
 }
@@ -58,18 +62,15 @@ std::optional<Mistral3::Eyes> Mistral3::make_eyes(const Mistral3Config& config) 
 }
 
 WeightsTable Mistral3::weights(const Checkpoint& checkpoint) {
-  const LanguageNames names = find_language_names(checkpoint);
   WeightsTable table;
-  decoder_.declare(table, names);
+  decoder_.declare(table, {.decoder = "language_model.model.", .head = kHead}, checkpoint);
   if (!eyes_) return table;
 
-  const std::string tower = names.outer + "vision_tower.";
-  const std::string projector = names.outer + "multi_modal_projector.";
-  eyes_->tower.declare(table, tower);
-  eyes_->projector.declare(table, projector);
+  eyes_->tower.declare(table, kTower);
+  eyes_->projector.declare(table, kProjector);
   if (!decoder_.generates()) {
-    table.skip(tower);
-    table.skip(projector);
+    table.skip(kTower);
+    table.skip(kProjector);
   }
   return table;
 }

@@ -5,6 +5,8 @@
 namespace flux2 {
 namespace {
 
+constexpr const char* kHead = "lm_head.weight";
+
 DecoderConfig read_config(const ConfigFile& config) {
   DecoderConfig decoder = read_decoder_config(config, HeadWeights::separate);
   decoder.block.qk_norm = QkNorm::rms;
@@ -18,7 +20,7 @@ Qwen3::Qwen3(const ConfigFile& config, const DecoderUse& use)
 
 WeightsTable Qwen3::weights(const Checkpoint& checkpoint) {
   WeightsTable table;
-  decoder_.declare(table, find_language_names(checkpoint));
+  decoder_.declare(table, {.decoder = "model.", .head = kHead}, checkpoint);
   return table;
 }
 

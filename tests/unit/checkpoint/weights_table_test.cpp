@@ -34,7 +34,6 @@ struct SmallModel {
     const WeightsScope block = WeightsScope(table).in("blocks", 3);
     block.linear(qk, {{"q.weight", {1, 2}}, {"k.weight", {2, 2}}});
     block.in("out").linear_with_bias(proj, "proj", 2, 3);
-    block.alias("old.weight", "out.proj.weight");
     block.conv2d(conv, "conv", 1, 1, 3);
     block.embedding(embedding, {"table", {4, 2}});
     block.vector(norm, {"norm", {2}});
@@ -52,11 +51,6 @@ struct SmallModel {
   Checkpoint checkpoint() {
     write_safetensors(folder / "model.safetensors", tensors);
     return Checkpoint::open(folder.path(), "model");
-  }
-  void rename(const std::string& from, const std::string& to) {
-    auto node = tensors.extract(from);
-    node.key() = to;
-    tensors.insert(std::move(node));
   }
   std::string refusal() {
     const Checkpoint files = checkpoint();
@@ -113,15 +107,6 @@ TEST(WeightsTable, SkipsAPrefixThatMayThenBeAbsentOrDamaged) {
   model.table.load(model.checkpoint(), *model.ops);
   EXPECT_FALSE(model.conv.defined());
   EXPECT_TRUE(model.proj.defined());
-}
-
-TEST(WeightsTable, TakesOlderSpellingsButNotBoth) {
-  SmallModel model;
-  model.rename("blocks.3.out.proj.weight", "blocks.3.old.weight");
-  model.table.load(model.checkpoint(), *model.ops);
-  EXPECT_TRUE(model.proj.defined());
-  model.tensors["blocks.3.out.proj.weight"] = counting({2, 3});
-  expect_part(model.refusal(), "1 not expected: \"blocks.3.old.weight\"");
 }
 
 TEST(WeightsTable, ListsWhatIsMissingMisshapenAndSurplus) {
