@@ -30,4 +30,22 @@ void read_rows(const StoredTensor& stored, std::int64_t begin, std::int64_t coun
                    static_cast<std::size_t>(count * width));
 }
 
+// The fast Walsh-Hadamard transform: sums and differences, halves of 1, 2, 4 ... 32 rows apart.
+void rotate(Rotation rotation, std::span<float> row) {
+  if (rotation == Rotation::none) return;
+  assert(row.size() % kRotationSize == 0);
+  const std::size_t width = row.size() / kRotationSize;
+  for (std::size_t half = width; half < row.size(); half *= 2) {
+    for (std::size_t first = 0; first < row.size(); first += 2 * half) {
+      for (std::size_t i = first; i < first + half; ++i) {
+        const float a = row[i], b = row[i + half];
+        row[i] = a + b;
+        row[i + half] = a - b;
+      }
+    }
+  }
+  for (float& number : row)
+    number *= 0.125f;
+}
+
 }  // namespace flux2

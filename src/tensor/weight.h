@@ -15,11 +15,25 @@ namespace flux2 {
 
 struct StoredTensor;
 
+/// How the rows of a matrix were turned before they were quantised, which spreads an outlier over
+/// many numbers. A product with inputs that are turned the same way is the same.
+enum class Rotation {
+  none,
+  /// r = w H / 8 with the 64 x 64 Hadamard matrix H, over a row as [64, in / 64] by its first axis;
+  /// its own inverse.
+  hadamard,
+};
+/// Rows that are rotated have a multiple of so many elements.
+inline constexpr std::int64_t kRotationSize = 64;
+/// Turns `row` (or turns it back), in place.
+void rotate(Rotation rotation, std::span<float> row);
+
 /// A matrix [out, in] that is stored as 8-bit integers with one scale a row:
-/// W[o, i] = values[o, i] * scales[o].
+/// rotated(W)[o, i] = values[o, i] * scales[o].
 struct Int8Rows {
   std::span<const std::int8_t> values;  ///< [out, in], dense
   std::span<const float> scales;        ///< [out]
+  Rotation rotation = Rotation::none;
 };
 
 /// The scales that a tensor is stored with: of rows, of blocks, or one for all of it.
@@ -41,7 +55,8 @@ class RowDecoder {
   /// Writes rows [begin, begin + count) of `stored` to `rows`, dense.
   virtual void decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
                       float* rows) const = 0;
-  /// The same numbers as integers, where that is how they are stored; else nullptr.
+  /// The same numbers (perhaps rotated) as integers, where that is how they are stored; else
+  /// nullptr.
   virtual const Int8Rows* int8_rows() const { return nullptr; }
   /// For people and checks: reads every scale. None where there are no scales.
   virtual std::optional<ScaleRange> scales(const StoredTensor&) const { return std::nullopt; }
@@ -89,6 +104,11 @@ class Weight {
   template <typename Prepared>
   const Prepared& prepared() const {
     return static_cast<const Prepared&>(*prepared_);
+  }
+  /// nullptr where it was prepared as something else.
+  template <typename Prepared>
+  const Prepared* prepared_as() const {
+    return dynamic_cast<const Prepared*>(prepared_.get());
   }
 
  private:

@@ -12,16 +12,21 @@ namespace flux2 {
 enum class ComputeType {
   f32,
   bf16,  ///< operands rounded to bfloat16
+  /// Linear layers whose declaration allows it: weights to 8 bits with a scale an output, inputs
+  /// to 8 bits with a scale a row, products summed up exactly. Everything else in bf16 where the
+  /// processor has it, else in f32.
+  int8,
 };
 
 /// Instruction sets that the kernels are built for, each containing the one before.
 enum class Isa {
   avx2,         ///< AVX2, FMA and F16C
   avx512,       ///< AVX-512 F, BW, DQ and VL
+  avx512_vnni,  ///< and its 8-bit dot products
   avx512_bf16,  ///< and its bfloat16 dot products
 };
 
-/// "avx2", "avx512", "avx512-bf16".
+/// "avx2", "avx512", "avx512-vnni", "avx512-bf16".
 std::string_view name_of(Isa isa);
 /// The one of that name; nothing: there is none.
 std::optional<Isa> isa_named(std::string_view name);
@@ -51,7 +56,7 @@ struct CpuOptions {
 /// The CPU backend: oneDNN for matmuls and convolutions, kernels of its own for the rest, run by
 /// as many threads as `thread_count()` says at each call.
 ///
-/// Role::operand tensors are bf16 when computing in bf16, all others f32. Weights are packed once
+/// Role::operand tensors are bf16 when computing in bf16 (or in int8 beside bf16), all others f32. Weights are packed once
 /// into the layout that the matmul reads; of the mapped file only embedding tables stay in use.
 /// @throws Error invalid_request if bf16 is asked for where oneDNN cannot compute in it
 std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);

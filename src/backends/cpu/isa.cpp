@@ -11,6 +11,8 @@ std::string_view name_of(Isa isa) {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_vnni:
+      return "avx512-vnni";
     case Isa::avx512_bf16:
       return "avx512-bf16";
   }
@@ -36,7 +38,8 @@ Isa processor_isa() {
       __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
   if (!avx512) return Isa::avx2;
-  return __builtin_cpu_supports("avx512bf16") != 0 ? Isa::avx512_bf16 : Isa::avx512;
+  if (__builtin_cpu_supports("avx512vnni") == 0) return Isa::avx512;
+  return __builtin_cpu_supports("avx512bf16") != 0 ? Isa::avx512_bf16 : Isa::avx512_vnni;
 }
 
 Isa best_isa() {
