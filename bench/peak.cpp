@@ -3,7 +3,7 @@
 //
 //   peak [THREADS] [ISA]
 //
-// ISA, avx2 | avx512 | avx512-bf16, is the most of the processor that is used.
+// ISA, avx2 | avx512 | avx512-vnni | avx512-bf16, is the most of the processor that is used.
 
 #include <fmt/format.h>
 

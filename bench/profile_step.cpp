@@ -2,9 +2,9 @@
 // decoding, or of one more token that the language model writes (decode, behind 512 others), told
 // apart by its shapes, with GFLOP/s and GB/s to hold against `peak`.
 //
-//   profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16] [RUNS] [ISA]
+//   profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16|int8] [RUNS] [ISA]
 //
-// ISA, avx2 | avx512 | avx512-bf16, is the most of the processor that is used.
+// ISA, avx2 | avx512 | avx512-vnni | avx512-bf16, is the most of the processor that is used.
 //
 // MODEL is a folder in Diffusers layout; tools/make_random_model.py writes one.
 
@@ -197,7 +197,7 @@ void run(std::vector<std::string> arguments) {
       "", "transformer", "256", "bf16", "3", std::string(name_of(best_isa()))};
   if (arguments.empty() || arguments.size() > defaults.size()) {
     throw Error(ErrorCode::invalid_request,
-                "profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16] [RUNS] [ISA]",
+                "profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16|int8] [RUNS] [ISA]",
                 "usage");
   }
   for (std::size_t i = arguments.size(); i < defaults.size(); ++i)
@@ -212,17 +212,18 @@ void run(std::vector<std::string> arguments) {
                 "text, transformer, vae or decode");
   }
   const std::map<std::string, ComputeType> types = {{"f32", ComputeType::f32},
-                                                    {"bf16", ComputeType::bf16}};
+                                                    {"bf16", ComputeType::bf16},
+                                                    {"int8", ComputeType::int8}};
   const auto compute = types.find(arguments[3]);
   if (compute == types.end()) {
     throw Error(ErrorCode::invalid_request, "is not a compute type: " + arguments[3], "TYPE",
-                "f32 or bf16");
+                "f32, bf16 or int8");
   }
   set_thread_count(available_cores());
   const std::optional<Isa> isa = isa_named(arguments[5]);
   if (!isa) {
     throw Error(ErrorCode::invalid_request, "is not an instruction set: " + arguments[5], "ISA",
-                "avx2, avx512 or avx512-bf16");
+                "avx2, avx512, avx512-vnni or avx512-bf16");
   }
   limit_process_isa(*isa);
   const auto cpu = make_cpu_ops({.compute = compute->second, .most = isa});

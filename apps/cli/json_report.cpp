@@ -43,7 +43,16 @@ Json json_of(const ModelInfo& model) {
 }  // namespace
 
 const char* name_of(Compute compute) {
-  return compute == Compute::bf16 ? "bf16" : "f32";
+  switch (compute) {
+    case Compute::bf16:
+      return "bf16";
+    case Compute::int8:
+      return "int8";
+    case Compute::f32:
+    case Compute::automatic:
+      break;
+  }
+  return "f32";
 }
 
 std::string run_report(const Run& run) {

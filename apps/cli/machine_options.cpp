@@ -12,7 +12,10 @@ constexpr int kMostThreads = 1024;
 void add_machine_options(CLI::App& app, PipelineOptions& options, const std::string& group) {
   add_choice<Compute>(
       app, "--compute", options.compute,
-      {{"f32", Compute::f32}, {"bf16", Compute::bf16}, {"auto", Compute::automatic}},
+      {{"f32", Compute::f32},
+       {"bf16", Compute::bf16},
+       {"int8", Compute::int8},
+       {"auto", Compute::automatic}},
       "what matrices are multiplied in; auto: bf16 where the processor has it")
       ->group(group);
   add_choice<Device>(app, "--device", options.device,
@@ -25,6 +28,7 @@ void add_machine_options(CLI::App& app, PipelineOptions& options, const std::str
   add_choice<InstructionSet>(app, "--isa", options.isa,
                              {{"avx2", InstructionSet::avx2},
                               {"avx512", InstructionSet::avx512},
+                              {"avx512-vnni", InstructionSet::avx512_vnni},
                               {"avx512-bf16", InstructionSet::avx512_bf16},
                               {"auto", InstructionSet::automatic}},
                              "use no more of the processor than this; auto: all of it")

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "models_command.h"
 #include "pull_command.h"
+#include "quantize_command.h"
 
 namespace flux2::cli {
 namespace {
@@ -86,8 +87,10 @@ ExitStatus run(int argc, char** argv) {
   GenerateOptions generate_options;
   ModelsOptions models_options;
   BenchCommandOptions bench_options;
+  QuantizeCommand quantize_options;
   const CLI::App* generate = add_generate(program, generate_options);
   const CLI::App* models = add_models(program, models_options);
+  const CLI::App* quantize = add_quantize(program, quantize_options);
   add_bench(program, bench_options);
   PullCommandOptions pull_options;
   const CLI::App* pull = add_pull(program, pull_options);
@@ -102,6 +105,8 @@ ExitStatus run(int argc, char** argv) {
     run_pull(pull_options);
   } else if (models->parsed()) {
     run_models(models_options);
+  } else if (quantize->parsed()) {
+    run_quantize(quantize_options);
   } else {
     run_bench(bench_options);
   }

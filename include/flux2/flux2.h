@@ -17,4 +17,5 @@
 #include "flux2/pipeline.h"
 #include "flux2/request.h"
 #include "flux2/run.h"
+#include "flux2/quantize.h"
 #include "flux2/version.h"

@@ -9,15 +9,14 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "checkpoint/finite.h"
 #include "checkpoint/in_quotes.h"
 #include "checkpoint/safetensors_header.h"
+#include "checkpoint/safetensors_writer.h"
 #include "flux2/error.h"
 
 // Layout of a file: the length of the header as a little-endian 64-bit number, the header (JSON,
@@ -166,27 +165,6 @@ void require_cover(std::vector<SafetensorsEntry>& entries, std::uint64_t size,
   }
 }
 
-std::string header_for(const std::map<std::string, Tensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::size_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    assert(tensor.is_dense());
-    const std::size_t end = offset + bytes_for(tensor.shape(), tensor.dtype());
-    auto shape = nlohmann::ordered_json::array();
-    for (int axis = 0; axis < tensor.rank(); ++axis)
-      shape.push_back(tensor.dim(axis));
-    header[name] = {{"dtype", name_of(tensor.dtype())},
-                    {"shape", std::move(shape)},
-                    {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the elements are aligned
-  return text;
-}
-
 std::string list_of_names(const SafetensorsFile& file) {
   constexpr std::size_t kListed = 8;
   std::string list;
@@ -225,11 +203,12 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  const std::string header = header_for(tensors, metadata);
-  const std::uint64_t length = header.size();
-  AtomicFile file(path);
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(std::as_bytes(std::span(header)));
+  std::vector<PlannedTensor> planned;
+  for (const auto& [name, tensor] : tensors) {
+    assert(tensor.is_dense());
+    planned.push_back({name, tensor.dtype(), tensor.shape()});
+  }
+  SafetensorsWriter file(path, planned, metadata);
   for (const auto& [name, tensor] : tensors)
     file.write({tensor.bytes(), bytes_for(tensor.shape(), tensor.dtype())});
   file.commit();

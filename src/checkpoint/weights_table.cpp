@@ -57,7 +57,7 @@ class Loader {
     const Tensor offsets = bias == nullptr ? Tensor() : upload(*bias);
     switch (entry.kind) {
       case WeightKind::linear:
-        *entry.weight = ops_.prepare_linear(sources, offsets);
+        *entry.weight = ops_.prepare_linear(sources, offsets, entry.sensitivity);
         break;
       case WeightKind::conv2d:
         *entry.weight = ops_.prepare_conv2d(sources.front(), offsets);
@@ -98,10 +98,11 @@ class Loader {
 
 }  // namespace
 
-std::int64_t WeightsTable::packed_elements() const {
+std::int64_t WeightsTable::packed_elements(Sensitivity sensitivity) const {
   std::int64_t elements = 0;
   for (const Entry& entry : entries_) {
     if (entry.kind == WeightKind::unused || entry.kind == WeightKind::embedding) continue;
+    if (entry.sensitivity != sensitivity) continue;
     for (const std::vector<Source>* sources : {&entry.sources, &entry.bias}) {
       for (const Source& source : *sources)
         elements += source.shape.elements();
@@ -182,7 +183,15 @@ void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
 }
 
 WeightsScope WeightsScope::in(const std::string& name) const {
-  return WeightsScope(*table_, prefix_ + name + ".");
+  WeightsScope inner = *this;
+  inner.prefix_ += name + ".";
+  return inner;
+}
+
+WeightsScope WeightsScope::tolerant() const {
+  WeightsScope scope = *this;
+  scope.sensitivity_ = Sensitivity::tolerant;
+  return scope;
 }
 
 WeightsScope WeightsScope::in(const std::string& name, std::int64_t index) const {
@@ -200,7 +209,8 @@ void WeightsScope::linear(Weight& target, std::vector<Source> row_blocks) const 
   table_->add({.kind = WeightKind::linear,
                .sources = std::move(row_blocks),
                .bias = {},
-               .weight = &target});
+               .weight = &target,
+               .sensitivity = sensitivity_});
 }
 
 void WeightsScope::linear_with_bias(Weight& target, const std::string& name, std::int64_t out,
@@ -208,7 +218,8 @@ void WeightsScope::linear_with_bias(Weight& target, const std::string& name, std
   table_->add({.kind = WeightKind::linear,
                .sources = {absolute({name + ".weight", {out, in}})},
                .bias = {absolute({name + ".bias", {out}})},
-               .weight = &target});
+               .weight = &target,
+               .sensitivity = sensitivity_});
 }
 
 void WeightsScope::conv2d(Weight& target, const std::string& name, std::int64_t out,

@@ -37,6 +37,7 @@ class WeightsTable {
     std::vector<Source> bias;     ///< none or one
     Weight* weight = nullptr;     ///< target of linear, conv2d, embedding
     Tensor* vector = nullptr;     ///< target of vector: f32, a stream on the backend
+    Sensitivity sensitivity = Sensitivity::sensitive;  ///< of a linear layer
   };
 
   void add(Entry entry) { entries_.push_back(std::move(entry)); }
@@ -52,9 +53,10 @@ class WeightsTable {
 
   const std::vector<Entry>& entries() const { return entries_; }
 
-  /// Elements that load() packs: without what is unused, and without embedding tables, which stay
+  /// Elements that load() packs into linear layers of that sensitivity (everything that is no
+  /// linear layer is sensitive): without what is unused, and without embedding tables, which stay
   /// in the file.
-  std::int64_t packed_elements() const;
+  std::int64_t packed_elements(Sensitivity sensitivity) const;
 
   /// Holds the table against the files: every declared tensor is there, with its shape and a
   /// floating type, and nothing else is. Unused tensors may be there or not.
@@ -81,6 +83,8 @@ class WeightsScope {
   WeightsScope in(const std::string& name) const;
   /// "prefix.name.index."
   WeightsScope in(const std::string& name, std::int64_t index) const;
+  /// The same prefix, for linear layers that may be computed in fewer bits.
+  WeightsScope tolerant() const;
 
   /// Row blocks stacked into one linear layer without bias.
   void linear(Weight& target, std::vector<Source> row_blocks) const;
@@ -100,6 +104,7 @@ class WeightsScope {
 
   WeightsTable* table_;
   std::string prefix_;
+  Sensitivity sensitivity_ = Sensitivity::sensitive;
 };
 
 }  // namespace flux2

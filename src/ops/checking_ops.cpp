@@ -84,8 +84,10 @@ void CheckingOps::compare(const char* operation, const Tensor& tested, const Ten
   }
 }
 
-Weight CheckingOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) {
-  return paired(tested_.prepare_linear(row_blocks, bias), judge_.prepare_linear(row_blocks, bias));
+Weight CheckingOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                                   Sensitivity sensitivity) {
+  return paired(tested_.prepare_linear(row_blocks, bias, sensitivity),
+                judge_.prepare_linear(row_blocks, bias, sensitivity));
 }
 
 Weight CheckingOps::prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) {

@@ -51,7 +51,8 @@ class CheckingOps final : public Ops {
   Tensor download(const Tensor& device) override { return tested_.download(device); }
   void trim() override;
 
-  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) override;
+  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                        Sensitivity sensitivity) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;
   Weight prepare_embedding(const StoredTensor& table) override;
 

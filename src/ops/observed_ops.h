@@ -40,8 +40,9 @@ class ObservedOps : public Ops {
   void trim() override { inner_.trim(); }
   std::size_t idle_bytes() const override { return inner_.idle_bytes(); }
 
-  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) override {
-    return inner_.prepare_linear(row_blocks, bias);
+  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                        Sensitivity sensitivity) override {
+    return inner_.prepare_linear(row_blocks, bias, sensitivity);
   }
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override {
     return inner_.prepare_conv2d(kernel, bias);

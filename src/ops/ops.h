@@ -29,6 +29,12 @@ struct RopeTable {
   }
 };
 
+/// How much rounding of its weights and inputs a linear layer bears.
+enum class Sensitivity {
+  sensitive,  ///< it stays in the compute type: embedders, modulation, the last layer
+  tolerant,   ///< a backend that computes in fewer bits may do so here: the layers of the blocks
+};
+
 /// Which two elements of a head rotate together.
 enum class RopeLayout {
   pairs,   ///< (x[2i], x[2i+1]): FLUX.2
@@ -113,7 +119,12 @@ class Ops {
   /// A linear layer whose weight [out, in] is `row_blocks` stacked by rows (q, k and v, or gate
   /// and up, stored apart). All blocks have the same number of columns.
   /// @param bias  f32 [out], or undefined
-  virtual Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) = 0;
+  virtual Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                                Sensitivity sensitivity) = 0;
+  /// The same for a sensitive one.
+  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) {
+    return prepare_linear(row_blocks, bias, Sensitivity::sensitive);
+  }
   /// A convolution: `kernel` [out, in, kh, kw], bias f32 [out].
   virtual Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) = 0;
   /// A table [rows, width] for `embedding`. May go on reading the mapped file.

@@ -20,6 +20,8 @@ Isa isa_of(InstructionSet wanted) {
       return Isa::avx2;
     case InstructionSet::avx512:
       return Isa::avx512;
+    case InstructionSet::avx512_vnni:
+      return Isa::avx512_vnni;
     case InstructionSet::avx512_bf16:
       return Isa::avx512_bf16;
     case InstructionSet::automatic:
@@ -42,11 +44,28 @@ Isa limit_isa(InstructionSet wanted) {
   return isa;
 }
 
+ComputeType type_of(Compute compute) {
+  switch (compute) {
+    case Compute::bf16:
+      return ComputeType::bf16;
+    case Compute::int8:
+      return ComputeType::int8;
+    case Compute::automatic:
+    case Compute::f32:
+      break;
+  }
+  return ComputeType::f32;
+}
+
 }  // namespace
 
 std::string describe_backend(const Backend& backend) {
   return fmt::format("{}, {} thread{}", backend.ops->name(), backend.threads,
                      backend.threads == 1 ? "" : "s");
+}
+
+std::int64_t Backend::operand_size() const {
+  return static_cast<std::int64_t>(size_of(ops->empty({1}, Role::operand).dtype()));
 }
 
 Backend make_backend(const PipelineOptions& options) {
@@ -58,8 +77,7 @@ Backend make_backend(const PipelineOptions& options) {
   Backend backend;
   backend.threads = options.threads > 0 ? options.threads : available_cores();
   backend.compute = chosen(options.compute, isa);
-  const bool bf16 = backend.compute == Compute::bf16;
-  backend.ops = make_cpu_ops({.compute = bf16 ? ComputeType::bf16 : ComputeType::f32, .most = isa});
+  backend.ops = make_cpu_ops({.compute = type_of(backend.compute), .most = isa});
   return backend;
 }
 

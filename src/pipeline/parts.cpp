@@ -44,13 +44,16 @@ std::int64_t Parts::obtainable_memory() const {
 // is not given back but becomes the next part's, since clearing new pages takes longer than
 // packing.
 void Parts::make_room(const WeightsTable& table, const std::string& what) {
-  const std::int64_t needed = table.packed_elements() * backend_.weight_size();
+  const std::int64_t needed =
+      table.packed_elements(Sensitivity::sensitive) * backend_.operand_size() +
+      table.packed_elements(Sensitivity::tolerant) * backend_.weight_size();
   const bool fits = needed + kHeadroom <= obtainable_memory();
   if (residency_ == Residency::release || !fits) drop_models();
   const auto idle = static_cast<std::int64_t>(backend_.ops->idle_bytes());
   require_memory(needed - idle, what,
-                 backend_.compute == Compute::f32 ? "bf16 halves it; close other programs"
-                                                  : "close other programs or use a smaller model");
+                 backend_.compute == Compute::int8
+                     ? "close other programs or use a smaller model"
+                     : "a smaller compute type (bf16, int8) halves it; close other programs");
 }
 
 bool Parts::has_room(std::int64_t bytes) {

@@ -26,7 +26,7 @@ class Parts {
   const Autoencoder& autoencoder(CoderSides sides, Ops& ops, Monitor& monitor);
 
   /// Bytes of a matmul input.
-  std::int64_t operand_size() const { return backend_.weight_size(); }
+  std::int64_t operand_size() const { return backend_.operand_size(); }
   /// Whether `bytes` of activations fit. Where they don't, scratch memory that lies idle is given
   /// back first.
   bool has_room(std::int64_t bytes);

@@ -25,6 +25,16 @@ const std::vector<Backend>& backends() {
   return list;
 }
 
+const std::vector<Backend>& int8_backends() {
+  static const std::vector<Backend> list = {
+      cpu("cpu_int8_avx2", ComputeType::int8, Isa::avx2),
+      cpu("cpu_int8_avx512", ComputeType::int8, Isa::avx512),
+      cpu("cpu_int8_avx512_vnni", ComputeType::int8, Isa::avx512_vnni),
+      cpu("cpu_int8_avx512_bf16", ComputeType::int8, Isa::avx512_bf16),
+  };
+  return list;
+}
+
 std::string reason_to_skip(const Backend& backend) {
   if (!backend.needs) return {};
   const Isa best = best_isa();

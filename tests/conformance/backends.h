@@ -21,6 +21,9 @@ struct Backend {
 
 const std::vector<Backend>& backends();
 
+/// Those that compute some linear layers in 8-bit integers; the rest of them is judged above.
+const std::vector<Backend>& int8_backends();
+
 /// Why this machine cannot run `backend`; empty if it can.
 std::string reason_to_skip(const Backend& backend);
 

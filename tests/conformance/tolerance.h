@@ -17,6 +17,11 @@
 ///   grow). kSafety times u R sqrt(n) is thus ten standard deviations.
 /// - For terms of one sign the partial sums are at most the sum S: kSafety u S sqrt(n).
 /// - Operands that a matmul rounds first are off by u each, independently: kSafety u R.
+/// - Rounding to integers moves a number by at most half the step between two of them, whatever its
+///   size: the largest magnitude of a row / 254 in 8 bits. Against the other factor of each product
+///   that is kSafety times half a step times the root of the sum of its squares, ten standard
+///   deviations of a uniform error again. Dropped or misplaced terms hide under that in long sums:
+///   int8_test.cpp looks for them with numbers that are integers and come out exactly.
 /// - A handful of further operations adds a handful of u times the magnitudes they work on.
 /// - Storing the result adds u(stored type) of it.
 ///
@@ -55,6 +60,25 @@ inline double after_storing(const Precision& p, double value, double error) {
 inline double matmul_error(const Precision& p, std::int64_t length, double spread, double bias) {
   const double sum = kFloat * (std::sqrt(static_cast<double>(length)) + 2.0);
   return kSafety * (sum + p.operands + p.weights) * spread + kHandful * kFloat * std::fabs(bias);
+}
+
+/// A row that is rounded to 8-bit integers.
+struct Int8Row {
+  double largest = 0;  ///< magnitude
+  double length = 0;   ///< sqrt(sum x^2)
+
+  double half_step() const { return largest / 254.0; }
+};
+
+/// The product of two such rows of `length` numbers, summed up exactly, then scaled. A step itself
+/// is a float, and so is the inverse that numbers are multiplied with before they are rounded.
+inline double int8_matmul_error(const Int8Row& x, const Int8Row& w, std::int64_t length,
+                                double value, double bias) {
+  const double hx = x.half_step(), hw = w.half_step();
+  const double rounding = hx * w.length + hw * x.length +
+                          hx * hw * std::sqrt(static_cast<double>(length));
+  return kSafety * (1.0 + kHandful * 254.0 * kFloat) * rounding +
+         kHandful * kFloat * (std::fabs(value) + std::fabs(bias));
 }
 
 /// What the softmax of an attention works on, the largest of each.

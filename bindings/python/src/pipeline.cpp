@@ -102,7 +102,8 @@ void bind_pipeline(nb::module_& module) {
   nb::enum_<Compute>(module, "Compute")
       .value("automatic", Compute::automatic)
       .value("f32", Compute::f32)
-      .value("bf16", Compute::bf16);
+      .value("bf16", Compute::bf16)
+      .value("int8", Compute::int8);
   nb::enum_<Device>(module, "Device")
       .value("automatic", Device::automatic)
       .value("cpu", Device::cpu)

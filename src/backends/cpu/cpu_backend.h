@@ -6,6 +6,7 @@
 #include "backends/cpu/attention.h"
 #include "backends/cpu/dnnl_engine.h"
 #include "backends/cpu/few_rows.h"
+#include "backends/cpu/int8_linear.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/memory_pool.h"
 #include "ops/ops.h"
@@ -38,7 +39,8 @@ class CpuOps final : public Ops {
   void trim() override;
   std::size_t idle_bytes() const override { return pool_->idle_bytes(); }
 
-  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) override;
+  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                        Sensitivity sensitivity) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;
   Weight prepare_embedding(const StoredTensor& table) override;
 
@@ -81,12 +83,14 @@ class CpuOps final : public Ops {
   bool multiply_fused(const Tensor& x, const PackedLinear& weight, const Tensor& gate,
                       const Tensor& residual);
 
+  ComputeType compute_;
   DType compute_dtype_;
   std::string name_;
   const Kernels& kernels_;
   std::shared_ptr<MemoryPool> pool_;
   DnnlEngine dnnl_;
   FewRowsLinear few_rows_;
+  Int8Linear int8_;
   CpuAttention attention_;
 };
 

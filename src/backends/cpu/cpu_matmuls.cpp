@@ -58,6 +58,9 @@ void CpuOps::linear(const Tensor& x, const Weight& weight, const Tensor& out) {
   assert(x.dim(-1) == weight.in_features() && out.dim(-1) == weight.out_features());
   assert(x.elements() / x.dim(-1) == out.elements() / out.dim(-1));
   if (x.elements() == 0) return;
+  if (const auto* int8 = weight.prepared_as<Int8Weight>()) {
+    return int8_({.weight = *int8, .x = x, .out = out});
+  }
   const auto& packed = weight.prepared<PackedLinear>();
   if (is_matrix(x) && is_matrix(out)) return multiply(as_matrix(x), packed, as_matrix(out));
   for (std::int64_t i = 0; i < x.dim(0); ++i)
@@ -76,8 +79,19 @@ bool CpuOps::multiply_fused(const Tensor& x, const PackedLinear& weight, const T
 void CpuOps::linear_add_gated(const Tensor& x, const Weight& weight, const Tensor& gate,
                               const Tensor& residual) {
   assert(x.rank() == 3 && residual.rank() == 3 && x.dim(1) == residual.dim(1));
-  const auto& packed = weight.prepared<PackedLinear>();
   const Tensor gates = parameter(gate);
+  if (const auto* int8 = weight.prepared_as<Int8Weight>()) {
+    if (residual.dtype() != DType::f32) {
+      return Ops::linear_add_gated(x, weight, gate, residual);
+    }
+    return int8_({.weight = *int8,
+                  .x = x,
+                  .out = residual,
+                  .epilogue = gate.defined() ? Epilogue::add_gated : Epilogue::add,
+                  .gates = gate.defined() ? gates.f32() : nullptr,
+                  .rows_of_gate = x.dim(1)});
+  }
+  const auto& packed = weight.prepared<PackedLinear>();
   for (std::int64_t b = 0; b < x.dim(0); ++b) {
     const Tensor sample = dense(x[b], packed.dtype);
     const Tensor row = gate.defined() ? gates.slice(0, b, 1) : Tensor();

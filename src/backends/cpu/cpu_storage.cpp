@@ -10,13 +10,38 @@
 #include "flux2/error.h"
 
 namespace flux2 {
+namespace {
+
+// What is not computed in int8 is computed in what the processor has next to it.
+DType operand_type(ComputeType compute, Isa isa) {
+  const bool bf16 = compute == ComputeType::bf16 ||
+                    (compute == ComputeType::int8 && isa == Isa::avx512_bf16);
+  return bf16 ? DType::bf16 : DType::f32;
+}
+
+std::string_view name_of(ComputeType compute) {
+  switch (compute) {
+    case ComputeType::f32:
+      return "f32";
+    case ComputeType::bf16:
+      return "bf16";
+    case ComputeType::int8:
+      break;
+  }
+  return "int8";
+}
+
+}  // namespace
+
 CpuOps::CpuOps(ComputeType compute, Isa isa)
-    : compute_dtype_(compute == ComputeType::bf16 ? DType::bf16 : DType::f32),
-      name_(fmt::format("cpu {} {}", compute == ComputeType::bf16 ? "bf16" : "f32", name_of(isa))),
+    : compute_(compute),
+      compute_dtype_(operand_type(compute, isa)),
+      name_(fmt::format("cpu {} {}", name_of(compute), flux2::name_of(isa))),
       kernels_(isa == Isa::avx2 ? kernels_avx2() : kernels_avx512()),
       pool_(MemoryPool::make()),
       dnnl_(pool_),
       few_rows_(isa, pool_),
+      int8_(isa, pool_),
       attention_(isa) {
   if (!dnnl_.computes_in(compute_dtype_)) {
     throw Error(ErrorCode::invalid_request, "this processor cannot compute in bf16", "",
@@ -57,16 +82,18 @@ Tensor CpuOps::dense(const Tensor& x, DType dtype) {
   return result;
 }
 
-Weight CpuOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) {
+Weight CpuOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                              Sensitivity sensitivity) {
   assert(!row_blocks.empty());
-  Shape shape = row_blocks[0].shape;
-  std::int64_t out = 0;
-  for (const StoredTensor& block : row_blocks) {
-    assert(block.shape.rank() == 2 && block.shape[1] == shape[1]);
-    out += block.shape[0];
+  const StoredRows rows(row_blocks, compute_dtype_);
+  const Shape shape = {rows.count(), rows.width()};
+  if (compute_ == ComputeType::int8 && sensitivity == Sensitivity::tolerant &&
+      Int8Linear::fits(rows.width())) {
+    auto packed = int8_.pack(row_blocks);
+    if (bias.defined()) packed->bias = upload(bias, Role::stream);
+    return {shape, packed};
   }
-  shape.set(0, out);
-  auto packed = dnnl_.pack_linear(StoredRows(row_blocks, compute_dtype_));
+  auto packed = dnnl_.pack_linear(rows);
   if (bias.defined()) packed->bias = upload(bias, Role::stream);
   return {shape, packed};
 }

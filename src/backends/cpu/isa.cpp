@@ -20,7 +20,7 @@ std::string_view name_of(Isa isa) {
 }
 
 std::optional<Isa> isa_named(std::string_view name) {
-  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16}) {
     if (name == name_of(isa)) return isa;
   }
   return {};

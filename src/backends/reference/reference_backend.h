@@ -29,7 +29,8 @@ class ReferenceOps final : public Ops {
   Tensor upload(const Tensor& host, Role role) override;
   Tensor download(const Tensor& device) override;
 
-  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) override;
+  Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                        Sensitivity sensitivity) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;
   Weight prepare_embedding(const StoredTensor& table) override;
 

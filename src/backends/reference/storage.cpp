@@ -48,7 +48,8 @@ Tensor ReferenceOps::download(const Tensor& device) {
   return make_host_tensor(device.shape(), read(device));
 }
 
-Weight ReferenceOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) {
+Weight ReferenceOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
+                                    Sensitivity) {
   assert(!row_blocks.empty());
   const std::int64_t in = row_blocks[0].shape[1];
   std::int64_t out = 0;

@@ -66,14 +66,14 @@ void declare(WeightsTable& table, TransformerWeights& weights, const Transformer
 
   weights.double_blocks.resize(static_cast<std::size_t>(config.double_blocks));
   for (std::int64_t i = 0; i < config.double_blocks; ++i) {
-    const WeightsScope block = model.in("transformer_blocks", i);
+    const WeightsScope block = model.in("transformer_blocks", i).tolerant();
     DoubleStreamWeights& target = weights.double_blocks[static_cast<std::size_t>(i)];
     declare_stream(block, target.txt, kTxtNames, config);
     declare_stream(block, target.img, kImgNames, config);
   }
   weights.single_blocks.resize(static_cast<std::size_t>(config.single_blocks));
   for (std::int64_t i = 0; i < config.single_blocks; ++i) {
-    declare_single(model.in("single_transformer_blocks", i),
+    declare_single(model.in("single_transformer_blocks", i).tolerant(),
                    weights.single_blocks[static_cast<std::size_t>(i)], config);
   }
 

@@ -66,7 +66,7 @@ void Decoder::declare(WeightsTable& table, const LanguageNames& names,
   for (std::int64_t i = 0; i < config_.layers; ++i) {
     const bool loaded = i < loaded_layers();
     PreNormBlock& block = loaded ? blocks_[static_cast<std::size_t>(i)] : beyond_the_last_tap;
-    block.declare(model.in("layers", i), kBlockNames);
+    block.declare(model.in("layers", i).tolerant(), kBlockNames);
     if (!loaded) table.skip(names.decoder + "layers." + std::to_string(i) + ".");
   }
 
