@@ -43,10 +43,7 @@ class QuantizedPart {
   }
 
   void write(const fs::path& file, const QuantizeOptions& options, QuantizeResult& result) const {
-    std::vector<PlannedTensor> planned;
-    for (const Piece& piece : pieces_)
-      planned.push_back(piece.planned);
-    SafetensorsWriter writer(file, planned, {{"format", "pt"}, {"flux2.int8", "1"}});
+    SafetensorsWriter writer(file, planned_, {{"format", "pt"}, {"flux2.int8", "1"}});
     const auto report = [&] {
       if (options.stop.stop_requested()) throw Error(ErrorCode::cancelled, "quantising was ended");
       if (!options.progress) return;
@@ -54,8 +51,8 @@ class QuantizedPart {
                         .done = static_cast<std::int64_t>(writer.written()),
                         .total = static_cast<std::int64_t>(writer.total())});
     };
-    for (const Piece& piece : pieces_)
-      piece.write(writer, report);
+    for (const Write& write : writes_)
+      write(writer, report);
     writer.commit();
     result.bytes_before += static_cast<std::int64_t>(checkpoint_.bytes());
     result.bytes_after += static_cast<std::int64_t>(writer.total());
@@ -65,15 +62,17 @@ class QuantizedPart {
 
  private:
   using Report = std::function<void()>;
-  struct Piece {
-    PlannedTensor planned;
-    std::function<void(SafetensorsWriter& writer, const Report& report)> write;
-  };
+  using Write = std::function<void(SafetensorsWriter& writer, const Report& report)>;
   // A linear layer: its row blocks share their inputs, and so their rotation.
   struct Layer {
     std::vector<StoredTensor> blocks;
     std::unique_ptr<Int8Quantizer> quantizer;
   };
+
+  void add(PlannedTensor tensor, Write write) {
+    planned_.push_back(std::move(tensor));
+    writes_.push_back(std::move(write));
+  }
 
   void add_layer(const WeightsTable::Entry& entry, const WeightsTable& table) {
     if (entry.kind != WeightKind::linear || entry.sensitivity != Sensitivity::tolerant) return;
@@ -97,27 +96,27 @@ class QuantizedPart {
     quantized_.insert(block.name);
     const std::int64_t out = block.shape[0];
     const auto scales = std::make_shared<std::vector<float>>(static_cast<std::size_t>(out));
-    pieces_.push_back({{block.name, DType::i8, block.shape},
-                       [=](SafetensorsWriter& writer, const Report& report) {
-                         for (std::int64_t begin = 0; begin < out; begin += kRowsAtOnce) {
-                           const std::int64_t count = std::min(kRowsAtOnce, out - begin);
-                           writer.write(std::as_bytes(std::span(
-                               rows(*layer->quantizer, first_row + begin, count,
-                                    scales->data() + begin))));
-                           report();
-                         }
-                         drop_pages(block);
-                       }});
-    pieces_.push_back({{block.name + "_scale", DType::f32, {out}},
-                       [scales](SafetensorsWriter& writer, const Report&) {
-                         writer.write(std::as_bytes(std::span(*scales)));
-                       }});
+    add({.name = block.name, .dtype = DType::i8, .shape = block.shape},
+        [=](SafetensorsWriter& writer, const Report& report) {
+          for (std::int64_t begin = 0; begin < out; begin += kRowsAtOnce) {
+            const std::int64_t count = std::min(kRowsAtOnce, out - begin);
+            const std::vector<std::int8_t> bytes =
+                rows(*layer->quantizer, first_row + begin, count, scales->data() + begin);
+            writer.write(std::as_bytes(std::span(bytes)));
+            report();
+          }
+          drop_pages(block);
+        });
+    add({.name = block.name + "_scale", .dtype = DType::f32, .shape = {out}},
+        [scales](SafetensorsWriter& writer, const Report&) {
+          writer.write(std::as_bytes(std::span(*scales)));
+        });
     if (layer->quantizer->rotation() == Rotation::none) return;
-    pieces_.push_back({{block.name + "_rotation", DType::i32, {}},
-                       [](SafetensorsWriter& writer, const Report&) {
-                         constexpr std::int32_t kSize = kRotationSize;
-                         writer.write(std::as_bytes(std::span(&kSize, 1)));
-                       }});
+    add({.name = block.name + "_rotation", .dtype = DType::i32, .shape = {1}},
+        [](SafetensorsWriter& writer, const Report&) {
+          constexpr std::int32_t kSize = kRotationSize;
+          writer.write(std::as_bytes(std::span(&kSize, 1)));
+        });
   }
 
   static std::vector<std::int8_t> rows(const Int8Quantizer& quantizer, std::int64_t first,
@@ -138,17 +137,17 @@ class QuantizedPart {
   // Stored numbers as they are; what a decoder reads becomes the numbers that it gives.
   void add_copy(const StoredTensor& tensor) {
     const DType dtype = tensor.decoder == nullptr ? tensor.dtype : DType::f32;
-    pieces_.push_back({{tensor.name, dtype, tensor.shape},
-                       [&tensor](SafetensorsWriter& writer, const Report& report) {
-                         if (tensor.decoder != nullptr) return write_decoded(tensor, writer);
-                         for (std::span<const std::byte> rest = tensor.bytes; !rest.empty();) {
-                           const std::size_t size = std::min(kBytesAtOnce, rest.size());
-                           writer.write(rest.first(size));
-                           rest = rest.subspan(size);
-                           report();
-                         }
-                         drop_pages(tensor);
-                       }});
+    add({.name = tensor.name, .dtype = dtype, .shape = tensor.shape},
+        [&tensor](SafetensorsWriter& writer, const Report& report) {
+          if (tensor.decoder != nullptr) return write_decoded(tensor, writer);
+          for (std::span<const std::byte> rest = tensor.bytes; !rest.empty();) {
+            const std::size_t size = std::min(kBytesAtOnce, rest.size());
+            writer.write(rest.first(size));
+            rest = rest.subspan(size);
+            report();
+          }
+          drop_pages(tensor);
+        });
   }
 
   static void write_decoded(const StoredTensor& tensor, SafetensorsWriter& writer) {
@@ -163,7 +162,8 @@ class QuantizedPart {
   std::string name_;
   const Checkpoint& checkpoint_;
   const Int8Kernels& kernels_;
-  std::vector<Piece> pieces_;
+  std::vector<PlannedTensor> planned_;
+  std::vector<Write> writes_;  // of the planned tensors, in order
   std::set<std::string> quantized_;
   std::int64_t layers_ = 0;
   std::int64_t rotated_ = 0;
@@ -216,8 +216,7 @@ class NewFolder {
 
 // The names of the weights of a part that is quantised, as Diffusers and transformers call them.
 const std::map<std::string, std::string> kQuantizedParts = {
-    {"transformer", "diffusion_pytorch_model.safetensors"},
-    {"text_encoder", "model.safetensors"}};
+    {"transformer", "diffusion_pytorch_model.safetensors"}, {"text_encoder", "model.safetensors"}};
 
 bool is_rewritten(const fs::path& relative) {
   if (!kQuantizedParts.contains(relative.begin()->string())) return false;

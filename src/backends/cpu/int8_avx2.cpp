@@ -56,10 +56,11 @@ inline Weights load_weights(const std::int8_t* p) {
 struct Operand {
   __m256i even, odd;
 };
+// As floats, which compilers broadcast while they load.
 inline Operand broadcast(const std::byte* p) {
-  std::int32_t pairs[2];
-  __builtin_memcpy(pairs, p, sizeof(pairs));
-  return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
+  const auto* pairs = reinterpret_cast<const float*>(p);
+  return {_mm256_castps_si256(_mm256_broadcast_ss(pairs)),
+          _mm256_castps_si256(_mm256_broadcast_ss(pairs + 1))};
 }
 inline Integers dot(Integers sums, Operand x, Weights weights) {
   const __m256i even = _mm256_madd_epi16(x.even, weights.even);

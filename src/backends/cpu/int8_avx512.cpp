@@ -34,10 +34,11 @@ inline Weights load_weights(const std::int8_t* p) {
 struct Operand {
   __m512i even, odd;
 };
+// As floats, which compilers broadcast while they load.
 inline Operand broadcast(const std::byte* p) {
-  std::int32_t pairs[2];
-  __builtin_memcpy(pairs, p, sizeof(pairs));
-  return {_mm512_set1_epi32(pairs[0]), _mm512_set1_epi32(pairs[1])};
+  const auto* pairs = reinterpret_cast<const float*>(p);
+  return {_mm512_castps_si512(_mm512_broadcastss_ps(_mm_load_ss(pairs))),
+          _mm512_castps_si512(_mm512_broadcastss_ps(_mm_load_ss(pairs + 1)))};
 }
 inline Integers dot(Integers sums, Operand x, Weights weights) {
   const __m512i even = _mm512_madd_epi16(x.even, weights.even);

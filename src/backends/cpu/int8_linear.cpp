@@ -31,6 +31,13 @@ void interleave(const std::int8_t* rows, std::int64_t stride, std::int64_t colum
   }
 }
 
+// Bytes from row to row: an odd number of cache lines, since rows that were a multiple of 4 KiB
+// apart would evict each other.
+constexpr std::int64_t stride_for(std::int64_t bytes) {
+  constexpr std::int64_t kLine = 64;
+  return (round_up(bytes, kLine) / kLine | 1) * kLine;
+}
+
 }  // namespace
 
 /// The rows of x, quantised.
@@ -50,14 +57,6 @@ class Int8Linear::Operands {
   float& scale(std::int64_t i) const { return scales_.f32()[i]; }
 
  private:
-  // An odd number of cache lines: rows of a tile that were a multiple of 4 KiB apart would evict
-  // each other.
-  static std::int64_t stride_for(std::int64_t bytes) {
-    constexpr std::int64_t kLine = 64;
-    const std::int64_t lines = round_up(bytes, kLine) / kLine;
-    return (lines | 1) * kLine;
-  }
-
   std::int64_t rows_;
   std::int64_t stride_;
   std::shared_ptr<Storage> bytes_;
@@ -85,7 +84,7 @@ std::shared_ptr<Int8Weight> Int8Linear::pack(std::span<const StoredTensor> row_b
   auto* start = weight->start.data<std::int32_t>();
   parallel_for(panels, 1, [&](std::int64_t begin, std::int64_t end) {
     Int8Quantizer::Scratch scratch(quantizer);
-    const std::int64_t stride = round_up(quantizer.in(), kInt8OperandPadding);
+    const std::int64_t stride = stride_for(quantizer.in());
     std::vector<std::int8_t> rows(static_cast<std::size_t>(columns * stride));
     for (std::int64_t panel = begin; panel < end; ++panel) {
       for (std::int64_t c = 0; c < columns; ++c) {
