@@ -177,15 +177,29 @@ Rate total(const std::map<std::string, Rate>& rates) {
   return sum;
 }
 
+std::vector<Scene> every_other(const std::vector<Scene>& all) {
+  std::vector<Scene> scenes;
+  for (std::size_t i = 0; i < all.size(); i += 2)
+    scenes.push_back(all[i]);
+  return scenes;
+}
+
 // Rounding to bf16 differs from processor to processor and tips a star here and there, either way:
 // what is demanded is the rate of all verdicts together.
 TEST(NanoTest, DrawsAsWellAsDiffusersInBf16) {
   if (!has_bf16()) GTEST_SKIP() << "this processor has no bf16";
   const SceneFile file = load_scenes();
-  std::vector<Scene> scenes;
-  for (std::size_t i = 0; i < file.scenes.size(); i += 2)
-    scenes.push_back(file.scenes[i]);
+  const std::vector<Scene> scenes = every_other(file.scenes);
   const Comparison comparison = compare(draw(Compute::bf16, file.settings, scenes), scenes);
+  fmt::print("{}", table(comparison));
+  EXPECT_GE(total(comparison.ours).value(), total(comparison.diffusers).value() - kAllowed);
+}
+
+// The same scenes: rounding to 8 bits tips no more of them than rounding to bf16 does.
+TEST(NanoTest, DrawsAsWellAsDiffusersInInt8) {
+  const SceneFile file = load_scenes();
+  const std::vector<Scene> scenes = every_other(file.scenes);
+  const Comparison comparison = compare(draw(Compute::int8, file.settings, scenes), scenes);
   fmt::print("{}", table(comparison));
   EXPECT_GE(total(comparison.ours).value(), total(comparison.diffusers).value() - kAllowed);
 }

@@ -43,6 +43,7 @@ constexpr std::string_view kCompanions[] = {
     ".scale_weight",
     ".weight_scale_inv",
     ".weight_scale_2",
+    ".weight_rotation",
     ".input_scale",
     ".scale_input",
     ".pre_quant_scale",

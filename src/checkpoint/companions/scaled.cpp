@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -22,10 +23,11 @@ constexpr std::string_view kScale[] = {".weight_scale", ".scale_weight", ".weigh
 constexpr std::string_view kInputScale[] = {".input_scale", ".scale_input"};
 constexpr std::string_view kScale2 = ".weight_scale_2";
 constexpr std::string_view kSmoothing = ".pre_quant_scale";
+constexpr std::string_view kRotation = ".weight_rotation";
 
 struct Layer {
   StoredTensor* weight = nullptr;
-  std::optional<StoredTensor> scale, scale_2, smoothing;
+  std::optional<StoredTensor> scale, scale_2, smoothing, rotation;
   std::string format;  // of the mark; empty without
 };
 
@@ -52,8 +54,8 @@ std::set<std::string> layers_of(const TensorPool& pool, const LayerMarks& marks)
   std::set<std::string> layers;
   for (const auto& [layer, mark] : marks)
     layers.insert(layer);
-  for (const std::string_view suffix :
-       {kScale[0], kScale[1], kScale[2], kInputScale[0], kInputScale[1], kScale2, kSmoothing}) {
+  for (const std::string_view suffix : {kScale[0], kScale[1], kScale[2], kInputScale[0],
+                                        kInputScale[1], kScale2, kSmoothing, kRotation}) {
     for (std::string& layer : pool.before(suffix))
       layers.insert(std::move(layer));
   }
@@ -91,10 +93,36 @@ ScaleGrid grid_of(const StoredTensor& weight, const StoredTensor& scale, std::st
                          in_quotes(weight.name), weight.shape.to_string()));
 }
 
+// docs/int8.md: rows that were turned before they became integers.
+Rotation rotation_of(const Layer& layer) {
+  if (!layer.rotation) return Rotation::none;
+  const StoredTensor& rotation = *layer.rotation;
+  const StoredTensor& weight = *layer.weight;
+  std::int32_t size = 0;
+  if (rotation.dtype == DType::i32 && rotation.bytes.size() == sizeof(size)) {
+    std::memcpy(&size, rotation.bytes.data(), sizeof(size));
+  }
+  if (size != kRotationSize) {
+    refuse_companion(rotation, "is not a rotation that is known: one I32, 64",
+                     "get a newer flux2, or quantise the model again");
+  }
+  if (weight.dtype != DType::i8 || weight.shape.rank() != 2 ||
+      weight.shape[1] % kRotationSize != 0) {
+    refuse_companion(rotation,
+                     fmt::format("turns {}, which is not an I8 matrix of a multiple of 64 "
+                                 "columns",
+                                 in_quotes(weight.name)));
+  }
+  return Rotation::hadamard;
+}
+
 void fold_grid(Layer& layer) {
   std::string kind;
   ScaleGrid grid = grid_of(*layer.weight, *layer.scale, kind);
-  layer.weight->decoder = std::make_shared<ScaledDecoder>(*layer.weight, std::move(grid), kind);
+  const Rotation rotation = rotation_of(layer);
+  if (rotation != Rotation::none) kind += ", rotated";
+  layer.weight->decoder =
+      std::make_shared<ScaledDecoder>(*layer.weight, std::move(grid), kind, rotation);
 }
 
 void fold_mxfp8(Layer& layer, BlockOrder& order) {
@@ -225,13 +253,15 @@ void fold_scaled(TensorPool& pool, const LayerMarks& marks, std::vector<std::str
     layer.scale = take_one(pool, name, kScale);
     layer.scale_2 = pool.take(name + std::string(kScale2));
     layer.smoothing = pool.take(name + std::string(kSmoothing));
+    layer.rotation = pool.take(name + std::string(kRotation));
     if (const auto input = take_one(pool, name, kInputScale)) {
       read_scales(*input, ZeroScale::refused);
       ++input_scales;
     }
     const auto mark = marks.find(name);
     if (mark != marks.end()) layer.format = mark->second.format;
-    if (!layer.scale && !layer.scale_2 && layer.format.empty()) continue;
+    if (layer.rotation) rotation_of(layer);
+    if (!layer.scale && !layer.scale_2 && !layer.rotation && layer.format.empty()) continue;
     if (!layer.scale) {
       refuse_companion(*layer.weight,
                        fmt::format("is {} and its scale is missing",

@@ -20,15 +20,19 @@ void convert(DType dtype, const std::byte* source, float* target, std::int64_t c
 
 }  // namespace
 
-ScaledDecoder::ScaledDecoder(const StoredTensor& weight, ScaleGrid grid, const std::string& kind)
-    : grid_(std::move(grid)), name_(std::string(name_of(weight.dtype)) + " with " + kind) {
+ScaledDecoder::ScaledDecoder(const StoredTensor& weight, ScaleGrid grid, const std::string& kind,
+                             Rotation rotation)
+    : grid_(std::move(grid)),
+      name_(std::string(name_of(weight.dtype)) + " with " + kind),
+      rotation_(rotation) {
   const std::int64_t width = row_elements(weight);
   if (weight.dtype != DType::i8 || grid_.columns < width || weight.shape.rank() == 0) return;
   row_scales_.resize(static_cast<std::size_t>(weight.shape[0]));
   for (std::size_t row = 0; row < row_scales_.size(); ++row)
     row_scales_[row] = grid_.scales[row / static_cast<std::size_t>(grid_.rows)];
   int8_ = {{reinterpret_cast<const std::int8_t*>(weight.bytes.data()), weight.bytes.size()},
-           row_scales_};
+           row_scales_,
+           rotation_};
 }
 
 void ScaledDecoder::decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
@@ -44,6 +48,7 @@ void ScaledDecoder::decode(const StoredTensor& stored, std::int64_t begin, std::
       for (std::int64_t k = block * grid_.columns; k < end; ++k)
         rows[k] *= scale;
     }
+    rotate(rotation_, {rows, static_cast<std::size_t>(width)});
   }
 }
 

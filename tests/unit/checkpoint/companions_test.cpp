@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -60,6 +61,53 @@ TEST(Companions, ManyRowsAtOnceAreTheSameRows) {
       EXPECT_EQ(row_of(tensor, i),
                 std::vector<float>(whole.begin() + i * width, whole.begin() + (i + 1) * width));
   }
+}
+
+Draft rotated_int8(const std::string& size = std::string("\x40\0\0\0", 4)) {
+  std::string numbers(2 * 128, '\0');
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    numbers[i] = static_cast<char>(static_cast<int>(i * 37 % 255) - 127);
+  Draft draft;
+  draft.add("x.weight", {2, 128}, DType::i8, numbers);
+  draft.add("x.weight_rotation", {1}, DType::i32, size);
+  return draft.floats("x.weight_scale", {2}, {0.5f, 0.25f});
+}
+
+// docs/int8.md: what is stored is W H / 8, which is its own inverse.
+TEST(Companions, RotatedRowsAreTurnedBack) {
+  const WeightsFile file = rotated_int8().read();
+  ASSERT_EQ(file.tensors.size(), 1u);
+  const StoredTensor& tensor = file.tensors.at("x.weight");
+  EXPECT_EQ(encoding_of(tensor), "I8 with a scale a row, rotated");
+  const Int8Rows* stored = tensor.decoder->int8_rows();
+  ASSERT_NE(stored, nullptr);
+  EXPECT_EQ(stored->rotation, Rotation::hadamard);
+  for (const std::int64_t row : {0, 1}) {
+    const std::vector<float> is = row_of(tensor, row);
+    const float scale = stored->scales[static_cast<std::size_t>(row)];
+    for (std::size_t k = 0; k < 128; ++k) {
+      float should = 0;  // element [a, b] of H is -1 to the number of bits that a and b share
+      for (std::size_t j = k % 2; j < 128; j += 2) {
+        const bool odd = std::popcount((k / 2) & (j / 2)) % 2 == 1;
+        const auto number = static_cast<float>(stored->values[static_cast<std::size_t>(row) * 128 + j]);
+        should += (odd ? -number : number) * scale / 8.0f;
+      }
+      EXPECT_FLOAT_EQ(is[k], should) << row << ", " << k;
+    }
+  }
+}
+
+TEST(Companions, RotationsThatMakeNoSense) {
+  EXPECT_NE(rotated_int8(std::string("\x20\0\0\0", 4)).refusal().find("rotation"), std::string::npos);
+  Draft without_scale = rotated_int8();
+  without_scale.tensors.erase("x.weight_scale");
+  EXPECT_NE(without_scale.refusal().find("scale is missing"), std::string::npos);
+  Draft narrow = rotated_int8();
+  narrow.add("x.weight", {2, 4}, DType::i8, std::string(8, '\1'));
+  EXPECT_NE(narrow.refusal().find("multiple of 64"), std::string::npos);
+  Draft orphan = rotated_int8();
+  orphan.tensors.erase("x.weight");
+  EXPECT_NE(orphan.refusal(), "");
 }
 
 TEST(Companions, NamesAndScalesForPeople) {
