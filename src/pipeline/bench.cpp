@@ -191,7 +191,9 @@ double floor_seconds(const OpCost& op, const MachineCeilings& machine, Compute c
   if (op.name.starts_with("conv2d")) {
     return op.flops / (compute == Compute::f32 ? matmul : machine.convolution_flops);
   }
-  return op.flops / matmul;
+  // All but the few layers that stay as they are, whose share of the FLOP is a percent.
+  const bool int8 = compute == Compute::int8 && op.name.starts_with("linear");
+  return op.flops / (int8 ? machine.matmul_int8_flops : matmul);
 }
 
 void hold_against(StageCost& stage, const MachineCeilings& machine, Compute compute) {
