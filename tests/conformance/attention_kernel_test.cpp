@@ -331,7 +331,7 @@ TEST(AttentionScratch, IsKeptAndGivenBack) {
 }
 
 std::string name_of_variant(const testing::TestParamInfo<Variant>& info) {
-  const char* isas[] = {"avx2", "avx512", "avx512_bf16"};
+  const char* isas[] = {"avx2", "avx512", "avx512_vnni", "avx512_bf16"};
   return std::string(isas[static_cast<int>(info.param.isa)]) +
          (info.param.dtype == DType::f32 ? "_f32" : "_bf16");
 }
