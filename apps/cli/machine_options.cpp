@@ -10,13 +10,12 @@ constexpr int kMostThreads = 1024;
 }  // namespace
 
 void add_machine_options(CLI::App& app, PipelineOptions& options, const std::string& group) {
-  add_choice<Compute>(
-      app, "--compute", options.compute,
-      {{"f32", Compute::f32},
-       {"bf16", Compute::bf16},
-       {"int8", Compute::int8},
-       {"auto", Compute::automatic}},
-      "what matrices are multiplied in; auto: bf16 where the processor has it")
+  add_choice<Compute>(app, "--compute", options.compute,
+                      {{"f32", Compute::f32},
+                       {"bf16", Compute::bf16},
+                       {"int8", Compute::int8},
+                       {"auto", Compute::automatic}},
+                      "what matrices are multiplied in; auto: bf16 where the processor has it")
       ->group(group);
   add_choice<Device>(app, "--device", options.device,
                      {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"auto", Device::automatic}},

@@ -56,7 +56,8 @@ CLI::App* add_quantize(CLI::App& program, QuantizeCommand& options) {
   CLI::App* app = program.add_subcommand(
       "quantize", "Write a model whose blocks are 8-bit integers: half the size of bf16");
   app->set_help_flag("-h,--help", "Print this and exit");
-  add_text(*app, "-m,--model", options.model, "MODEL", "a folder in Diffusers layout, or nano; nano");
+  add_text(*app, "-m,--model", options.model, "MODEL",
+           "a folder in Diffusers layout, or nano; nano");
   add_text(*app, "-o,--output", options.output, "FOLDER", "the new folder; must not exist yet")
       ->required();
   add_number<int>(*app, "--threads", options.threads, {1, kMostThreads},

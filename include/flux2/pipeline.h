@@ -23,8 +23,8 @@ enum class Compute {
   automatic,  ///< bf16 where the processor has it, else f32
   f32,        ///< the reference's numbers to 1e-4
   bf16,       ///< twice as fast, half the memory
-  /// The linear layers of the blocks in 8-bit integers, the rest in bf16 where the processor has it,
-  /// else in f32: a quarter of the memory, not quite the same picture.
+  /// The linear layers of the blocks in 8-bit integers, the rest in bf16 where the processor has
+  /// it, else in f32: a quarter of the memory, not quite the same picture.
   int8,
 };
 

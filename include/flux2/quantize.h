@@ -12,15 +12,15 @@ namespace FLUX2_API flux2 {
 
 /// How far quantising is.
 struct QuantizeProgress {
-  std::string part;            ///< "transformer" or "text_encoder"
-  std::int64_t done = 0;       ///< bytes written of its weights
-  std::int64_t total = 0;      ///< bytes
+  std::string part;        ///< "transformer" or "text_encoder"
+  std::int64_t done = 0;   ///< bytes written of its weights
+  std::int64_t total = 0;  ///< bytes
 };
 
 /// How a model is quantised.
 struct QuantizeOptions {
-  int threads = 0;                                              ///< 0: as many as may be used
-  std::stop_token stop = {};                                    ///< ends it with Error cancelled
+  int threads = 0;                                             ///< 0: as many as may be used
+  std::stop_token stop = {};                                   ///< ends it with Error cancelled
   std::function<void(const QuantizeProgress&)> progress = {};  ///< called often
 };
 

@@ -109,15 +109,13 @@ class Int8Linear {
         w_(rows_of_values(numbers_.weight, DType::f32)) {}
 
   void check(Update update) {
-    const Case test = {.name = fmt::format("int8 linear {} {} {}", static_cast<int>(update),
-                                           kind_ == Numbers::whole ? "whole" : "random",
-                                           name_of_shape(shape_)),
-                       .run = [this, update](Stage& stage, const Variant& v) {
-                         return run(stage, v, update);
-                       },
-                       .error = [this, update](const Precision&, const std::vector<float>& expected) {
-                         return errors(update, expected);
-                       }};
+    const Case test = {
+        .name = fmt::format("int8 linear {} {} {}", static_cast<int>(update),
+                            kind_ == Numbers::whole ? "whole" : "random", name_of_shape(shape_)),
+        .run = [this, update](Stage& stage, const Variant& v) { return run(stage, v, update); },
+        .error = [this, update](
+                     const Precision&,
+                     const std::vector<float>& expected) { return errors(update, expected); }};
     if (update == Update::store) {
       judge_.check(test);
     } else {
@@ -290,8 +288,8 @@ TEST_P(Int8Conformance, SensitiveLayersAreNot) {
   const Values rounded = values_of(rows);
   const Weight prepared = ops->prepare_linear({&rows, 1}, {}, Sensitivity::sensitive);
   const Tensor host = make_host_tensor(x.shape, rounded_to(x, DType::bf16).numbers);
-  const std::vector<float> y =
-      to_vector(ops->download(ops->linear(ops->upload(host, Role::stream), prepared, Role::stream)));
+  const std::vector<float> y = to_vector(
+      ops->download(ops->linear(ops->upload(host, Role::stream), prepared, Role::stream)));
   const std::vector<float> expected =
       product(*make_reference_ops(), rounded_to(x, DType::bf16), rounded);
   EXPECT_LT(relative_error(y, expected), 1e-6);

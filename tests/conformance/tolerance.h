@@ -75,8 +75,8 @@ struct Int8Row {
 inline double int8_matmul_error(const Int8Row& x, const Int8Row& w, std::int64_t length,
                                 double value, double bias) {
   const double hx = x.half_step(), hw = w.half_step();
-  const double rounding = hx * w.length + hw * x.length +
-                          hx * hw * std::sqrt(static_cast<double>(length));
+  const double rounding =
+      hx * w.length + hw * x.length + hx * hw * std::sqrt(static_cast<double>(length));
   return kSafety * (1.0 + kHandful * 254.0 * kFloat) * rounding +
          kHandful * kFloat * (std::fabs(value) + std::fabs(bias));
 }

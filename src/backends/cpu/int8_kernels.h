@@ -31,7 +31,7 @@ inline constexpr int kInt8MostColumns = 64;
 
 /// sums [rows, columns] += x W^T over some groups of one panel.
 struct Int8Tile {
-  int rows = 0;             ///< at most Int8Kernels::rows
+  int rows = 0;  ///< at most Int8Kernels::rows
   std::int64_t groups = 0;
   const std::byte* x = nullptr;  ///< operands of the first group
   std::int64_t x_stride = 0;     ///< bytes from row to row

@@ -133,19 +133,20 @@ class ChunkSums {
                 std::int64_t x_stride, std::int64_t rows) {
     const std::int64_t columns = kernels_.columns;
     const std::int64_t groups = round_up(weight.in, kInt8Group) / kInt8Group;
-    const auto* weights =
-        static_cast<const std::int8_t*>(weight.panels->data) + panel * columns * groups * kInt8Group;
+    const auto* weights = static_cast<const std::int8_t*>(weight.panels->data) +
+                          panel * columns * groups * kInt8Group;
     const std::int32_t* start = weight.start.data<std::int32_t>() + panel * columns;
     for (std::int64_t r = 0; r < rows; ++r)
       std::copy_n(start, columns, row(r));
     for (std::int64_t group = 0; group < groups; group += kDepthGroups) {
       for (std::int64_t r = 0; r < rows; r += kernels_.rows) {
-        kernels_.multiply({.rows = static_cast<int>(std::min<std::int64_t>(kernels_.rows, rows - r)),
-                           .groups = std::min(kDepthGroups, groups - group),
-                           .x = x + r * x_stride + group * kInt8Group * kernels_.operand_bytes,
-                           .x_stride = x_stride,
-                           .panel = weights + group * columns * kInt8Group,
-                           .sums = row(r)});
+        kernels_.multiply(
+            {.rows = static_cast<int>(std::min<std::int64_t>(kernels_.rows, rows - r)),
+             .groups = std::min(kDepthGroups, groups - group),
+             .x = x + r * x_stride + group * kInt8Group * kernels_.operand_bytes,
+             .x_stride = x_stride,
+             .panel = weights + group * columns * kInt8Group,
+             .sums = row(r)});
       }
     }
   }
@@ -184,9 +185,8 @@ void Int8Linear::operator()(const Int8Call& call) {
         finish({.sums = sums.row(r),
                 .scales = weight.scales.f32() + o,
                 .bias = weight.bias.defined() ? weight.bias.f32() + o : nullptr,
-                .gate = call.gates == nullptr
-                            ? nullptr
-                            : call.gates + i / call.rows_of_gate * weight.out + o,
+                .gate = call.gates == nullptr ? nullptr
+                                              : call.gates + i / call.rows_of_gate * weight.out + o,
                 .row_scale = operands.scale(i),
                 .out = target[i] + o * element,
                 .count = std::min(columns, weight.out - o)});

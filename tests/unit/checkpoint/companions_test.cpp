@@ -89,7 +89,8 @@ TEST(Companions, RotatedRowsAreTurnedBack) {
       float should = 0;  // element [a, b] of H is -1 to the number of bits that a and b share
       for (std::size_t j = k % 2; j < 128; j += 2) {
         const bool odd = std::popcount((k / 2) & (j / 2)) % 2 == 1;
-        const auto number = static_cast<float>(stored->values[static_cast<std::size_t>(row) * 128 + j]);
+        const auto number =
+            static_cast<float>(stored->values[static_cast<std::size_t>(row) * 128 + j]);
         should += (odd ? -number : number) * scale / 8.0f;
       }
       EXPECT_FLOAT_EQ(is[k], should) << row << ", " << k;
@@ -98,7 +99,8 @@ TEST(Companions, RotatedRowsAreTurnedBack) {
 }
 
 TEST(Companions, RotationsThatMakeNoSense) {
-  EXPECT_NE(rotated_int8(std::string("\x20\0\0\0", 4)).refusal().find("rotation"), std::string::npos);
+  EXPECT_NE(rotated_int8(std::string("\x20\0\0\0", 4)).refusal().find("rotation"),
+            std::string::npos);
   Draft without_scale = rotated_int8();
   without_scale.tensors.erase("x.weight_scale");
   EXPECT_NE(without_scale.refusal().find("scale is missing"), std::string::npos);
