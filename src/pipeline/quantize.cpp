@@ -36,9 +36,9 @@ class QuantizedPart {
   QuantizedPart(std::string name, const Checkpoint& checkpoint, const WeightsTable& table)
       : name_(std::move(name)), checkpoint_(checkpoint), kernels_(int8_kernels(best_isa())) {
     for (const WeightsTable::Entry& entry : table.entries())
-      add_layer(entry, table);
+      add_layer(entry);
     for (const auto& [tensor_name, tensor] : checkpoint.tensors()) {
-      if (!quantized_.contains(tensor_name)) add_copy(tensor);
+      if (!quantized_.contains(tensor_name)) add_copy(tensor_name, tensor);
     }
   }
 
@@ -74,30 +74,29 @@ class QuantizedPart {
     writes_.push_back(std::move(write));
   }
 
-  void add_layer(const WeightsTable::Entry& entry, const WeightsTable& table) {
+  void add_layer(const WeightsTable::Entry& entry) {
     if (entry.kind != WeightKind::linear || entry.sensitivity != Sensitivity::tolerant) return;
     auto layer = std::make_shared<Layer>();
     for (const Source& source : entry.sources)
-      layer->blocks.push_back(*table.find(checkpoint_, source.name));
-    for (const StoredTensor& block : layer->blocks)
-      require_finite(block);
+      layer->blocks.push_back(*checkpoint_.find(source.name));
     layer->quantizer = std::make_unique<Int8Quantizer>(kernels_, layer->blocks);
     ++layers_;
     if (layer->quantizer->rotation() != Rotation::none) ++rotated_;
     std::int64_t row = 0;
-    for (const StoredTensor& block : layer->blocks) {
-      add_block(layer, block, row);
-      row += block.shape[0];
+    for (std::size_t i = 0; i < layer->blocks.size(); ++i) {
+      add_block(entry.sources[i].name, layer, layer->blocks[i], row);
+      row += layer->blocks[i].shape[0];
     }
   }
 
-  void add_block(const std::shared_ptr<const Layer>& layer, const StoredTensor& block,
-                 std::int64_t first_row) {
-    quantized_.insert(block.name);
+  void add_block(const std::string& block_name, const std::shared_ptr<const Layer>& layer,
+                 const StoredTensor& block, std::int64_t first_row) {
+    quantized_.insert(block_name);
     const std::int64_t out = block.shape[0];
     const auto scales = std::make_shared<std::vector<float>>(static_cast<std::size_t>(out));
-    add({.name = block.name, .dtype = DType::i8, .shape = block.shape},
-        [=](SafetensorsWriter& writer, const Report& report) {
+    add({.name = block_name, .dtype = DType::i8, .shape = block.shape},
+        [=, &block](SafetensorsWriter& writer, const Report& report) {
+          require_finite(block);
           for (std::int64_t begin = 0; begin < out; begin += kRowsAtOnce) {
             const std::int64_t count = std::min(kRowsAtOnce, out - begin);
             const std::vector<std::int8_t> bytes =
@@ -107,12 +106,12 @@ class QuantizedPart {
           }
           drop_pages(block);
         });
-    add({.name = block.name + "_scale", .dtype = DType::f32, .shape = {out}},
+    add({.name = block_name + "_scale", .dtype = DType::f32, .shape = {out}},
         [scales](SafetensorsWriter& writer, const Report&) {
           writer.write(std::as_bytes(std::span(*scales)));
         });
     if (layer->quantizer->rotation() == Rotation::none) return;
-    add({.name = block.name + "_rotation", .dtype = DType::i32, .shape = {1}},
+    add({.name = block_name + "_rotation", .dtype = DType::i32, .shape = {1}},
         [](SafetensorsWriter& writer, const Report&) {
           constexpr std::int32_t kSize = kRotationSize;
           writer.write(std::as_bytes(std::span(&kSize, 1)));
@@ -135,9 +134,9 @@ class QuantizedPart {
   }
 
   // Stored numbers as they are; what a decoder reads becomes the numbers that it gives.
-  void add_copy(const StoredTensor& tensor) {
+  void add_copy(const std::string& tensor_name, const StoredTensor& tensor) {
     const DType dtype = tensor.decoder == nullptr ? tensor.dtype : DType::f32;
-    add({.name = tensor.name, .dtype = dtype, .shape = tensor.shape},
+    add({.name = tensor_name, .dtype = dtype, .shape = tensor.shape},
         [&tensor](SafetensorsWriter& writer, const Report& report) {
           if (tensor.decoder != nullptr) return write_decoded(tensor, writer);
           for (std::span<const std::byte> rest = tensor.bytes; !rest.empty();) {
@@ -245,7 +244,7 @@ void quantize_transformer(const ModelFolder& model, const fs::path& file,
 void quantize_text_encoder(const ModelFolder& model, const fs::path& file,
                            const QuantizeOptions& options, QuantizeResult& result) {
   const Checkpoint checkpoint = model.weights_of("text_encoder");
-  const ConfigFile config = ConfigFile::read(model.part("text_encoder") / "config.json");
+  const ConfigFile config = model.config_of(PartKind::text_encoder).file;
   const auto encoder =
       make_language_model(config, {.taps = {}, .generation = DecoderUse::Generation::yes});
   const WeightsTable table = encoder->weights(checkpoint);
@@ -262,6 +261,10 @@ QuantizeResult quantize_model(const std::string& model, const fs::path& folder,
   }
   set_thread_count(options.threads > 0 ? options.threads : available_cores());
   const ModelFolder source = ModelFolder::open(find_model(model));
+  if (source.places.pipeline_folder != source.path) {
+    throw Error(ErrorCode::bad_file, "is not a folder with a model_index.json",
+                source.path.string(), "quantise a model in Diffusers' layout");
+  }
   NewFolder target(folder);
   copy_the_rest(source.path, target);
   QuantizeResult result;
