@@ -169,7 +169,7 @@ void profile_vae(const Work& work) {
 
 void profile_decoding(const Work& work) {
   const DecoderUse use = {.taps = {}, .generation = DecoderUse::Generation::yes};
-  const auto model = load_language_model(work.model.part("text_encoder"), use, work.ops);
+  const auto model = load_language_model(work.model.places.parts.at(PartKind::text_encoder), use, work.ops);
   const Decoder& decoder = model->decoder();
   const std::vector<std::int32_t> prompt(kTextTokens, 100), token(1, 100);
   KvCache cache = decoder.make_cache(work.ops, kTextTokens + work.runs + 1);

@@ -87,9 +87,9 @@ TEST_F(Failure, BadNumbers) {
 }
 
 TEST_F(Failure, BadChoices) {
-  expect_drawing(2, "f32|bf16|auto", {"--compute", "fp64"});
+  expect_drawing(2, "f32|bf16|int8|auto", {"--compute", "fp64"});
   expect_drawing(2, "cpu|cuda|auto", {"--device", "tpu"});
-  expect_drawing(2, "torch-cpu|torch-cuda", {"--noise", "numpy"});
+  expect_drawing(2, "torch-cpu|torch-cpu-legacy|torch-cuda", {"--noise", "numpy"});
   expect_drawing(2, "f32|bf16|f16", {"--noise-dtype", "f64"});
   expect_failure(run_flux2({"generate", "-p", "x", "--progress", "loud"}), 2, "auto|plain|none");
   expect_drawing(2, "--progress", {"--progress", "none"});  // given twice
