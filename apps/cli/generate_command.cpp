@@ -143,6 +143,8 @@ void run_generate(const GenerateOptions& options) {
   const Result result = draw(pipeline, built.request, options, files.previews, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
 
+  for (const AdapterReport& adapter : result.adapters)
+    spdlog::info("{}", describe_adapter(adapter));
   for (const std::string& prompt : result.rewritten_prompts)
     spdlog::info("prompt: {}", one_line(prompt));
 

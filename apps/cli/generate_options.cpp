@@ -26,6 +26,7 @@ Examples:
   flux2 generate -p "a red hat" --inpaint cat.png --mask head.png --keep-unmasked -o hat.png
   flux2 generate -p "a garden" --inpaint cat.png --outpaint 128,0,128,0 --keep-unmasked -o wide.png
   flux2 generate -p "a cat" --inpaint photo.png --strength 0.6 -o painted.png
+  flux2 generate -p "a cat" --lora watercolor.safetensors:0.8 -o cat.png
   flux2 generate -p "a cat" --caption-upsample-temperature 0.15 --preview now.png -o cat.png
   flux2 generate -p "a cat" --output-type prompt-embeds --save-prompt-embeds cat.safetensors
   flux2 generate -m comfy/models --variant klein -p "a cat"
@@ -177,6 +178,7 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
   app->set_help_flag("-h,--help", "Print this and exit");
   add_subject(*app, options);
   add_inpaint(*app, options.inpaint);
+  add_adapters(*app, options.adapters);
   add_sampling(*app, options);
   add_output(*app, options);
   add_machine(*app, options);
@@ -185,7 +187,7 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
 }
 
 std::string option_of_argument(const std::string& argument) {
-  constexpr std::array<std::pair<const char*, const char*>, 28> kOptions = {{
+  constexpr std::array<std::pair<const char*, const char*>, 30> kOptions = {{
       {"prompt", "--prompt"},
       {"image", "--image"},
       {"image_per_sample", "--image-per-sample"},
@@ -207,6 +209,8 @@ std::string option_of_argument(const std::string& argument) {
       {"text_encoder_out_layers", "--text-encoder-out-layers"},
       {"device", "--device"},
       {"inpaint", "--inpaint"},
+      {"adapters", "--lora"},
+      {"adapter_scale", "--lora-scale"},
       {"mask", "--mask"},
       {"strength", "--strength"},
       {"padding_mask_crop", "--padding-mask-crop"},

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "adapter_options.h"
 #include "flux2/pipeline.h"
 #include "inpaint_options.h"
 #include "log.h"
@@ -24,6 +25,7 @@ struct GenerateOptions {
   std::vector<std::string> image_latents;
   std::optional<std::string> attention_mask;
   InpaintOptions inpaint;
+  AdapterOptions adapters;
   std::vector<std::string> negative_prompts;
   std::optional<double> caption_upsample_temperature;
   std::optional<std::string> from;  ///< a picture whose recorded request is the starting point

@@ -40,6 +40,12 @@ Json json_of(const ModelInfo& model) {
           {"pipeline", model.pipeline_class}};
 }
 
+Json json_of(const AdapterReport& adapter) {
+  return {{"name", adapter.name},       {"file", adapter.file},        {"sha256", adapter.sha256},
+          {"kind", adapter.kind},       {"weight", adapter.weight},    {"matched", adapter.matched},
+          {"modules", adapter.modules}, {"left_out", adapter.left_out}};
+}
+
 }  // namespace
 
 const char* name_of(Compute compute) {
@@ -80,6 +86,8 @@ std::string run_report(const Run& run) {
   if (!run.result.rewritten_prompts.empty()) {
     json["rewritten_prompts"] = run.result.rewritten_prompts;
   }
+  for (const AdapterReport& adapter : run.result.adapters)
+    json["adapters"].push_back(json_of(adapter));
   json["warnings"] = run.warnings;
   for (const auto& file : run.preview_files)
     json["preview_files"].push_back(file.string());

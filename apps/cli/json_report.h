@@ -28,7 +28,8 @@ struct Run {
 /// One JSON object, indented, without a newline at its end:
 /// files, seeds, width, height, steps, guidance_scale, model {name, path, family, pipeline},
 /// backend, compute, threads, seconds, stages [{name, seconds}], step_seconds, peak_memory_bytes,
-/// warnings; rewritten_prompts where prompts were rewritten; latents_file and prompt_embeds_file
+/// warnings; adapters [{name, file, sha256, kind, weight, matched, modules, left_out}] where there
+/// are some; rewritten_prompts where prompts were rewritten; latents_file and prompt_embeds_file
 /// where they were written; preview_files where previews were asked for.
 std::string run_report(const Run& run);
 

@@ -169,6 +169,7 @@ BuiltRequest build_request(const GenerateOptions& options) {
   replace_text(built.request, options);
   replace_images(built.request, options);
   replace_inpaint(built.request, options.inpaint);
+  replace_adapters(built.request, options.adapters);
   replace_sampling(built.request, options);
   if (built.request.prompt.empty() && !built.request.prompt_embeds) {
     throw Error(ErrorCode::invalid_request, "there is nothing to draw", "--prompt",

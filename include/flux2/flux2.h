@@ -6,6 +6,7 @@
 /// @namespace flux2
 /// FLUX.2 in C++: text to image, editing with references, painting over a picture.
 
+#include "flux2/adapter.h"
 #include "flux2/array.h"
 #include "flux2/bench.h"
 #include "flux2/error.h"

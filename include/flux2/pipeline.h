@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "flux2/adapter.h"
 #include "flux2/array.h"
 #include "flux2/error.h"
 #include "flux2/export.h"
@@ -72,6 +73,8 @@ struct VelocityInputs {
   /// The guidance scale: B values, or one for all; empty: none. Only [dev] has that input.
   std::vector<float> guidance;
   std::optional<FloatArray> attention_mask;  ///< as Request::attention_mask
+  std::vector<Adapter> adapters;             ///< as Request::adapters
+  double adapter_scale = 1;                  ///< as Request::adapter_scale
 };
 
 /// A FLUX.2 model, ready to draw. Safe to call from several threads: calls queue.
@@ -110,6 +113,10 @@ class Pipeline {
   /// `request.inpaint` has one.
   /// @throws Error invalid_request, bad_file, out_of_memory, cancelled
   Result generate(const Request& request, const RunOptions& options = {}) const;
+
+  /// Reads an adapter and holds it against the model, without applying it.
+  /// @throws Error bad_file: what generate would refuse about it
+  AdapterReport inspect_adapter(const Adapter& adapter) const;
 
   // --- The parts, for those who compose them. Of `options` they take stop, progress and tiling.
   // ---

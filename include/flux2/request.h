@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "flux2/adapter.h"
 #include "flux2/array.h"
 #include "flux2/export.h"
 #include "flux2/image.h"
@@ -114,6 +115,11 @@ struct Request {
   /// Lets the text encoder rewrite the prompts first, sampling at this temperature (0.15 is
   /// recommended; 0 takes the likeliest words). [dev] looks at the pictures as well.
   std::optional<double> caption_upsample_temperature;
+  /// Changes to the weights, for this call: all of them are added to the model as it was loaded. A
+  /// later call without them draws what it would have drawn before.
+  std::vector<Adapter> adapters;
+  /// Multiplies the weight of every adapter (`attention_kwargs`' "scale").
+  double adapter_scale = 1;
 };
 
 }  // namespace flux2

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "flux2/adapter.h"
 #include "flux2/array.h"
 #include "flux2/export.h"
 #include "flux2/image.h"
@@ -98,12 +99,14 @@ struct Result {
   FloatArray prompt_embeds;  ///< [prompts, L, text width]
   /// What the prompts became; empty without `caption_upsample_temperature`.
   std::vector<std::string> rewritten_prompts;
-  /// The request with every default filled in and the seeds that were drawn.
+  /// The request with every default filled in, the seeds that were drawn, and the digests of the
+  /// adapters' files.
   Request request;
-  std::vector<StageTime> times;        ///< in the order they ran
-  std::vector<double> step_seconds;    ///< of wall time, one a denoising step that ran
-  std::int64_t peak_memory_bytes = 0;  ///< of the process, so far
-  std::vector<std::string> warnings;   ///< what was asked for and had no effect
+  std::vector<AdapterReport> adapters;  ///< what those of the request turned out to be, in order
+  std::vector<StageTime> times;         ///< in the order they ran
+  std::vector<double> step_seconds;     ///< of wall time, one a denoising step that ran
+  std::int64_t peak_memory_bytes = 0;   ///< of the process, so far
+  std::vector<std::string> warnings;    ///< what was asked for and had no effect
 };
 
 }  // namespace flux2

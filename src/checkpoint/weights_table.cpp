@@ -47,13 +47,20 @@ class Loader {
   Loader(Ops& ops, const LoadProgress& progress, std::size_t total)
       : ops_(ops), progress_(progress), total_(total) {}
 
-  // `sources` and `bias` are the tensors of `entry`.
-  void fill(const WeightsTable::Entry& entry, const std::vector<StoredTensor>& sources,
+  // What becomes of the tensors as they are loaded; nullptr: nothing.
+  void change_by(const WeightsChange* change, const Checkpoint& checkpoint) {
+    change_ = change;
+    checkpoint_ = &checkpoint;
+  }
+
+  // `stored` and `bias` are the tensors of `entry`.
+  void fill(const WeightsTable::Entry& entry, const std::vector<StoredTensor>& stored,
             const StoredTensor* bias) {
-    for (const StoredTensor& tensor : sources) {
+    for (const StoredTensor& tensor : stored) {
       require_complete(tensor);
       require_finite(tensor);
     }
+    const std::vector<StoredTensor> sources = changed(entry, stored);
     const Tensor offsets = bias == nullptr ? Tensor() : upload(*bias);
     switch (entry.kind) {
       case WeightKind::linear:
@@ -71,7 +78,7 @@ class Loader {
       case WeightKind::unused:
         return;
     }
-    for (const StoredTensor& tensor : sources)
+    for (const StoredTensor& tensor : stored)
       finish(tensor);
     if (bias != nullptr) finish(*bias);
     if (progress_) progress_(done_, total_);
@@ -80,6 +87,15 @@ class Loader {
   std::size_t done() const { return done_; }
 
  private:
+  std::vector<StoredTensor> changed(const WeightsTable::Entry& entry,
+                                    std::vector<StoredTensor> tensors) const {
+    for (std::size_t i = 0; i < tensors.size() && change_ != nullptr; ++i) {
+      const std::string& name = entry.sources[i].name;
+      if (change_->changes(name)) tensors[i] = change_->changed(name, *checkpoint_);
+    }
+    return tensors;
+  }
+
   Tensor upload(const StoredTensor& tensor) {
     require_finite(tensor);
     return ops_.upload(to_host_tensor(tensor), Role::stream);
@@ -92,6 +108,8 @@ class Loader {
 
   Ops& ops_;
   const LoadProgress& progress_;
+  const WeightsChange* change_ = nullptr;
+  const Checkpoint* checkpoint_ = nullptr;
   std::size_t done_ = 0;
   std::size_t total_;
 };
@@ -145,8 +163,22 @@ void WeightsTable::check(const Checkpoint& checkpoint) const {
               checkpoint.path().string(), "weights and config.json belong to different models");
 }
 
-void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
-                        const LoadProgress& progress) const {
+void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress,
+                        const WeightsChange* change) const {
+  fill(checkpoint, ops, progress, change, [](const Entry&) { return true; });
+}
+
+void WeightsTable::reload(const std::set<std::string>& names, const Checkpoint& checkpoint,
+                          Ops& ops, const LoadProgress& progress,
+                          const WeightsChange* change) const {
+  fill(checkpoint, ops, progress, change, [&](const Entry& entry) {
+    return std::any_of(entry.sources.begin(), entry.sources.end(),
+                       [&](const Source& source) { return names.contains(source.name); });
+  });
+}
+
+void WeightsTable::fill(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress,
+                        const WeightsChange* change, const EntryFilter& wanted) const {
   struct Stored {
     const Entry* entry;
     std::vector<StoredTensor> sources;
@@ -156,7 +188,7 @@ void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
   std::vector<Stored> queue;
   std::size_t total = 0;
   for (const Entry& entry : entries_) {
-    if (entry.kind == WeightKind::unused) continue;
+    if (entry.kind == WeightKind::unused || !wanted(entry)) continue;
     assert(entry.kind == WeightKind::vector ? entry.vector != nullptr : entry.weight != nullptr);
     Stored stored{&entry, {}, nullptr};
     for (const Source& source : entry.sources)
@@ -168,6 +200,7 @@ void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops,
     queue.push_back(std::move(stored));
   }
   Loader loader(ops, progress, total);
+  loader.change_by(change, checkpoint);
   std::size_t asked = 0;        // entries that the disk was asked for
   std::size_t asked_bytes = 0;  // of them
   for (const Stored& stored : queue) {

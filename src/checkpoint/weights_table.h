@@ -1,12 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/weights_change.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
 #include "tensor/weight.h"
@@ -65,10 +67,22 @@ class WeightsTable {
   void check(const Checkpoint& checkpoint) const;
 
   /// check(), then fills every target in order, dropping the pages of a tensor once it is packed.
+  /// @param change  what becomes of some tensors on the way; nullptr: nothing
   /// @throws Error bad_file: additionally, a tensor that holds NaN or infinity
-  void load(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress = {}) const;
+  void load(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress = {},
+            const WeightsChange* change = nullptr) const;
+
+  /// The same for the targets that are made of a tensor in `names` alone; others stay what an
+  /// earlier load() made them. Names that are unused or unknown are passed over.
+  /// @throws Error as load(); the model is then to be loaded anew
+  void reload(const std::set<std::string>& names, const Checkpoint& checkpoint, Ops& ops,
+              const LoadProgress& progress = {}, const WeightsChange* change = nullptr) const;
 
  private:
+  using EntryFilter = std::function<bool(const Entry&)>;
+  void fill(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress,
+            const WeightsChange* change, const EntryFilter& wanted) const;
+
   std::vector<Entry> entries_;
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "pipeline/adapters.h"
 #include "pipeline/check.h"
 
 namespace flux2 {
@@ -39,6 +40,7 @@ class Resolution {
     check_mask();
     resolve_schedule();
     resolve_seeds();
+    check_adapters(request().adapters, request().adapter_scale);
     return std::move(call_);
   }
 

@@ -1,6 +1,7 @@
 #include "pipeline/parts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "flux2/error.h"
 #include "pipeline/memory.h"
@@ -79,28 +80,56 @@ const Tokenizer& Parts::tokenizer() {
   return *tokenizer_;
 }
 
+void Parts::use(const CallAdapters& adapters) {
+  wanted_text_change_ = adapters.text_encoder;
+  wanted_transformer_change_ = adapters.transformer;
+}
+
+void Parts::change(const WeightsTable& table, const Checkpoint& weights, PartChange& applied,
+                   const PartChange& wanted, Ops& ops, Monitor& monitor) {
+  std::set<std::string> names = applied.names;
+  names.insert(wanted.names.begin(), wanted.names.end());
+  table.reload(names, weights, ops, reporting_to(monitor), wanted.change.get());
+  applied = wanted;
+}
+
 const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monitor& monitor) {
-  if (text_encoder_ && covers(text_encoder_use_, use)) return *text_encoder_;
+  const bool loaded = text_encoder_ && covers(text_encoder_use_, use);
+  if (loaded && text_change_.key == wanted_text_change_.key) return *text_encoder_;
   monitor.begin(Stage::load_text);
-  text_encoder_.reset();
+  // Until all of it is as it should be it is not kept: a call may end on the way.
+  std::unique_ptr<LanguageModel> encoder = std::exchange(text_encoder_, nullptr);
   const Checkpoint weights = model_.weights_of("text_encoder");
-  auto encoder = make_language_model(model_.config_of(PartKind::text_encoder).file, use);
-  const WeightsTable table = encoder->weights(weights);
-  make_room(table, "the text encoder");
-  table.load(weights, ops, reporting_to(monitor));
+  if (loaded) {
+    change(encoder->weights(weights), weights, text_change_, wanted_text_change_, ops, monitor);
+  } else {
+    encoder = make_language_model(model_.config_of(PartKind::text_encoder).file, use);
+    const WeightsTable table = encoder->weights(weights);
+    make_room(table, "the text encoder");
+    table.load(weights, ops, reporting_to(monitor), wanted_text_change_.change.get());
+    text_change_ = wanted_text_change_;
+    text_encoder_use_ = use;
+  }
   text_encoder_ = std::move(encoder);
-  text_encoder_use_ = use;
   return *text_encoder_;
 }
 
 const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
-  if (transformer_) return *transformer_;
+  const bool loaded = transformer_.has_value();
+  if (loaded && transformer_change_.key == wanted_transformer_change_.key) return *transformer_;
   monitor.begin(Stage::load_transformer);
   const Checkpoint weights = model_.weights_of("transformer");
-  Transformer transformer(model_.transformer);
-  const WeightsTable table = transformer.weights();
-  make_room(table, "the transformer");
-  table.load(weights, ops, reporting_to(monitor));
+  std::optional<Transformer> transformer = std::exchange(transformer_, std::nullopt);
+  if (loaded) {
+    change(transformer->weights(), weights, transformer_change_, wanted_transformer_change_, ops,
+           monitor);
+  } else {
+    transformer.emplace(model_.transformer);
+    const WeightsTable table = transformer->weights();
+    make_room(table, "the transformer");
+    table.load(weights, ops, reporting_to(monitor), wanted_transformer_change_.change.get());
+    transformer_change_ = wanted_transformer_change_;
+  }
   transformer_ = std::move(transformer);
   return *transformer_;
 }

@@ -6,6 +6,7 @@
 #include "models/autoencoder/autoencoder.h"
 #include "models/flux2/transformer.h"
 #include "models/language/language_model.h"
+#include "pipeline/adapters.h"
 #include "pipeline/backend.h"
 #include "pipeline/model_folder.h"
 #include "pipeline/monitor.h"
@@ -18,6 +19,10 @@ namespace flux2 {
 class Parts {
  public:
   Parts(const ModelFolder& model, Backend& backend, PipelineOptions::Residency residency);
+
+  /// The adapters that text encoder and transformer are given with from now on. What is loaded is
+  /// changed when it is asked for, weight by weight.
+  void use(const CallAdapters& adapters);
 
   const Tokenizer& tokenizer();
   /// @param use  decides how many layers are read; a model that can continue a text can also encode
@@ -39,6 +44,9 @@ class Parts {
   /// @throws Error out_of_memory if they fit even less
   void make_room(const WeightsTable& table, const std::string& what);
   void drop_models();
+  /// Brings a model that is loaded with `applied` to `wanted`.
+  void change(const WeightsTable& table, const Checkpoint& weights, PartChange& applied,
+              const PartChange& wanted, Ops& ops, Monitor& monitor);
 
   const ModelFolder& model_;
   Backend& backend_;
@@ -48,6 +56,10 @@ class Parts {
   std::unique_ptr<LanguageModel> text_encoder_;
   std::optional<Transformer> transformer_;
   std::optional<Autoencoder> autoencoder_;
+  PartChange wanted_text_change_;
+  PartChange text_change_;  ///< of the text encoder that is loaded
+  PartChange wanted_transformer_change_;
+  PartChange transformer_change_;  ///< of the transformer that is loaded
 };
 
 }  // namespace flux2

@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "flux2/version.h"
+#include "pipeline/adapters.h"
 #include "pipeline/arrays.h"
 #include "pipeline/backend.h"
 #include "pipeline/call.h"
@@ -26,7 +27,8 @@ class Pipeline::Impl {
       : folder_(ModelFolder::open(source)),
         info_(describe_model(folder_)),
         backend_(make_backend(options)),
-        parts_(folder_, backend_, options.residency) {}
+        parts_(folder_, backend_, options.residency),
+        shelf_(folder_) {}
 
   const ModelInfo& info() const { return info_; }
   const Backend& backend() const { return backend_; }
@@ -51,10 +53,44 @@ class Pipeline::Impl {
     check_output(call, options);
     const std::string work =
         fmt::format("{} pictures of {} x {}", call.batch, call.width(), call.height());
-    return alone(options, work, [&](const PartsContext& ctx) { return run({ctx, call}, call); });
+    return alone(options, work, [&](const PartsContext& ctx) {
+      std::vector<AdapterReport> reports =
+          put_on(ctx, call.request.adapters, call.request.adapter_scale);
+      for (std::size_t i = 0; i < reports.size(); ++i)
+        call.request.adapters[i].sha256 = reports[i].sha256;
+      Result result = run({ctx, call}, call);
+      result.adapters = std::move(reports);
+      return result;
+    });
+  }
+
+  FloatArray predict_velocity(const VelocityInputs& inputs, const RunOptions& options) {
+    check_adapters(inputs.adapters, inputs.adapter_scale);
+    return alone(options, "a step", [&](const PartsContext& ctx) {
+      put_on(ctx, inputs.adapters, inputs.adapter_scale);
+      return flux2::predict_velocity(ctx, inputs);
+    });
+  }
+
+  AdapterReport inspect_adapter(const Adapter& adapter) {
+    check_adapters({adapter}, 1);
+    return alone({}, "the adapter",
+                 [&](const PartsContext&) { return shelf_.prepare({adapter}, 1, {}).reports[0]; });
   }
 
  private:
+  // The parts of `ctx` have these adapters and no others from here on.
+  std::vector<AdapterReport> put_on(const PartsContext& ctx, const std::vector<Adapter>& adapters,
+                                    double scale) {
+    CallAdapters prepared = shelf_.prepare(adapters, scale, ctx.monitor.options().stop);
+    ctx.parts.use(prepared);
+    for (const AdapterReport& report : prepared.reports) {
+      for (const std::string& key : report.left_out)
+        ctx.monitor.warn(fmt::format("adapter {}: \"{}\" is left out", report.name, key));
+    }
+    return std::move(prepared.reports);
+  }
+
   // What is put back into the caller's picture has its 8 bits.
   static void check_output(const Call& call, const RunOptions& options) {
     if (options.output != Output::pixels || call.inpaint.empty()) return;
@@ -96,6 +132,7 @@ class Pipeline::Impl {
   ModelInfo info_;
   Backend backend_;
   Parts parts_;
+  AdapterShelf shelf_;
   std::mutex mutex_;
 };
 
@@ -154,9 +191,11 @@ FloatArray Pipeline::unpack_latents(const FloatArray& tokens, int height, int wi
 
 FloatArray Pipeline::predict_velocity(const VelocityInputs& inputs,
                                       const RunOptions& options) const {
-  return impl_->alone(options, "a step", [&](const PartsContext& ctx) {
-    return flux2::predict_velocity(ctx, inputs);
-  });
+  return impl_->predict_velocity(inputs, options);
+}
+
+AdapterReport Pipeline::inspect_adapter(const Adapter& adapter) const {
+  return impl_->inspect_adapter(adapter);
 }
 
 const char* version() {

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "pipeline/adapters.h"
+
 namespace flux2 {
 namespace {
 
@@ -15,6 +17,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kNoiseNames[] = {"torch-cpu", "torch-cpu-legacy", "torch-cuda"};
 constexpr const char* kNoiseDTypeNames[] = {"f32", "bf16", "f16"};
+
+constexpr const char* kAdaLnOrderNames[] = {"correct", "reference"};
 
 std::uint32_t checksum(const Image& image) {
   return static_cast<std::uint32_t>(
@@ -70,6 +74,19 @@ Json recorded(const Inpaint& inpaint) {
   json["keep_unmasked"] = inpaint.keep_unmasked;
   if (const auto& m = inpaint.outpaint) json["outpaint"] = {m->left, m->top, m->right, m->bottom};
   return json;
+}
+
+Json recorded(const Adapter& adapter) {
+  Json json = {{"file", adapter.path}, {"weight", adapter.weight}, {"sha256", adapter.sha256}};
+  if (adapter.lenient) json["lenient"] = true;
+  if (adapter.adaln_order == AdaLnOrder::reference) json["adaln_order"] = "reference";
+  return json;
+}
+
+void put_adapters(Json& json, const Request& request) {
+  for (const Adapter& adapter : request.adapters)
+    json["adapters"].push_back(recorded(adapter));
+  if (request.adapter_scale != 1) json["adapter_scale"] = request.adapter_scale;
 }
 
 template <typename T>
@@ -178,6 +195,13 @@ class Reader {
     reader.check_all_known();
   }
 
+  void get_adapters(const char* key, std::vector<Adapter>& adapters) {
+    const Json* found = find(key);
+    if (found == nullptr) return;
+    for (const Json& entry : list(*found, key))
+      adapters.push_back(adapter_of(entry, key));
+  }
+
   void check_all_known() const {
     for (const auto& [key, value] : json_.items()) {
       if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
@@ -226,6 +250,22 @@ class Reader {
     return image;
   }
 
+  // An adapter whose file is what it was when the request was recorded.
+  Adapter adapter_of(const Json& entry, const char* key) const {
+    if (!entry.is_object()) fail(fmt::format("\"{}\" must list objects", key));
+    Adapter adapter;
+    adapter.path = file_of(entry.value("file", Json()), key);
+    Reader reader(entry, name_);
+    reader.find("file");
+    reader.get("weight", adapter.weight);
+    reader.get("sha256", adapter.sha256);
+    reader.get("lenient", adapter.lenient);
+    reader.get("adaln_order", adapter.adaln_order, kAdaLnOrderNames);
+    reader.check_all_known();
+    verified_digest(adapter, find_adapter(adapter.path), {});
+    return adapter;
+  }
+
   std::string file_of(const Json& value, const char* key) const {
     if (!value.is_string() || value.get<std::string>().empty()) {
       fail(fmt::format("has a \"{}\" that was given in memory and is not in any file", key));
@@ -266,6 +306,7 @@ std::string request_to_json(const Request& r) {
   put(json, "text_encoder_out_layers", r.text_encoder_out_layers);
   put_array(json, "attention_mask", r.attention_mask);
   put(json, "caption_upsample_temperature", r.caption_upsample_temperature);
+  put_adapters(json, r);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -300,6 +341,8 @@ Request request_from_json(const std::string& text, const std::string& name) {
   reader.get("text_encoder_out_layers", r.text_encoder_out_layers);
   reader.get_array("attention_mask", "attention_mask", r.attention_mask);
   reader.get("caption_upsample_temperature", r.caption_upsample_temperature);
+  reader.get_adapters("adapters", r.adapters);
+  reader.get("adapter_scale", r.adapter_scale);
   reader.check_all_known();
   return r;
 }

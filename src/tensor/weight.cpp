@@ -19,6 +19,10 @@ std::int64_t row_elements(const StoredTensor& stored) {
   return elements;
 }
 
+std::int64_t rows_together(const StoredTensor& stored) {
+  return stored.decoder != nullptr ? stored.decoder->rows_together() : 1;
+}
+
 void read_rows(const StoredTensor& stored, std::int64_t begin, std::int64_t count, float* rows) {
   assert(holds_numbers(stored) && begin >= 0 && count >= 0);
   assert(begin + count <= (stored.shape.rank() == 0 ? 1 : stored.shape[0]));

@@ -55,6 +55,8 @@ class RowDecoder {
   /// Writes rows [begin, begin + count) of `stored` to `rows`, dense.
   virtual void decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
                       float* rows) const = 0;
+  /// So many rows are decoded most cheaply at once.
+  virtual std::int64_t rows_together() const { return 1; }
   /// The same numbers (perhaps rotated) as integers, where that is how they are stored; else
   /// nullptr.
   virtual const Int8Rows* int8_rows() const { return nullptr; }
@@ -79,6 +81,8 @@ bool holds_numbers(const StoredTensor& stored);
 std::string_view encoding_of(const StoredTensor& stored);
 /// Elements of a row: the product of all dimensions but the first. 1 for a scalar.
 std::int64_t row_elements(const StoredTensor& stored);
+/// How many rows are best read at once: at least 1.
+std::int64_t rows_together(const StoredTensor& stored);
 /// Writes rows [begin, begin + count) as floats, dense.   rows [count, row_elements(stored)]
 void read_rows(const StoredTensor& stored, std::int64_t begin, std::int64_t count, float* rows);
 

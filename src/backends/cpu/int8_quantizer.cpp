@@ -61,8 +61,9 @@ bool Int8Quantizer::is_better_rotated() const {
   double plain = 0, rotated = 0;
   for (std::int64_t i = 0; i < samples; ++i) {
     const std::int64_t row = i * out_ / samples;
-    const double before = quantize(row, Rotation::none, scratch, bytes.data());
-    const double after = quantize(row, Rotation::hadamard, scratch, bytes.data());
+    const float* values = row_of(place_of(row), 1, scratch);
+    const double before = quantize(values, Rotation::none, scratch, bytes.data());
+    const double after = quantize(values, Rotation::hadamard, scratch, bytes.data());
     plain += before * before;
     rotated += after * after;
   }
@@ -77,8 +78,11 @@ Int8Quantizer::Place Int8Quantizer::place_of(std::int64_t index) const {
 }
 
 float Int8Quantizer::quantize(std::int64_t index, Scratch& scratch, std::int8_t* bytes) const {
-  if (!stored_) return quantize(index, rotation_, scratch, bytes);
   const Place place = place_of(index);
+  if (!stored_) {
+    const float* row = row_of(place, rows_together(*place.block), scratch);
+    return quantize(row, rotation_, scratch, bytes);
+  }
   const Int8Rows& rows = *int8_rows_of(*place.block);
   const auto width = static_cast<std::size_t>(in_);
   const auto row = static_cast<std::size_t>(place.row);
@@ -86,12 +90,22 @@ float Int8Quantizer::quantize(std::int64_t index, Scratch& scratch, std::int8_t*
   return rows.scales[row];
 }
 
-float Int8Quantizer::quantize(std::int64_t index, Rotation rotation, Scratch& scratch,
+const float* Int8Quantizer::row_of(const Place& place, std::int64_t ahead, Scratch& scratch) const {
+  if (scratch.block != place.block || place.row < scratch.begin || place.row >= scratch.end) {
+    scratch.block = place.block;
+    scratch.begin = place.row;
+    scratch.end = std::min(place.row + ahead, place.block->shape[0]);
+    const std::int64_t count = scratch.end - scratch.begin;
+    scratch.rows.resize(static_cast<std::size_t>(count * in_));
+    read_rows(*place.block, place.row, count, scratch.rows.data());
+  }
+  return scratch.rows.data() + (place.row - scratch.begin) * in_;
+}
+
+float Int8Quantizer::quantize(const float* row, Rotation rotation, Scratch& scratch,
                               std::int8_t* bytes) const {
-  const Place place = place_of(index);
-  read_rows(*place.block, place.row, 1, scratch.row.data());
   return kernels_.quantize_weights(
-      {.x = scratch.row.data(),
+      {.x = row,
        .width = in_,
        .rotated = rotation == Rotation::none ? nullptr : scratch.rotated.data(),
        .out = bytes});

@@ -28,11 +28,14 @@ class Int8Quantizer {
   class Scratch {
    public:
     explicit Scratch(const Int8Quantizer& quantizer)
-        : row(static_cast<std::size_t>(quantizer.in())), rotated(row.size()) {}
+        : rows(static_cast<std::size_t>(quantizer.in())), rotated(rows.size()) {}
 
    private:
     friend Int8Quantizer;
-    std::vector<float> row, rotated;
+    std::vector<float> rows, rotated;
+    const StoredTensor* block = nullptr;  // of which `rows` holds [begin, end)
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
   };
   /// Writes row `index`, padded to a multiple of kInt8OperandPadding, and returns its scale.
   float quantize(std::int64_t index, Scratch& scratch, std::int8_t* bytes) const;
@@ -43,7 +46,9 @@ class Int8Quantizer {
     std::int64_t row;
   };
   Place place_of(std::int64_t index) const;
-  float quantize(std::int64_t index, Rotation rotation, Scratch& scratch, std::int8_t* bytes) const;
+  /// That row as floats; where it is read anew, up to `ahead` rows are.
+  const float* row_of(const Place& place, std::int64_t ahead, Scratch& scratch) const;
+  float quantize(const float* row, Rotation rotation, Scratch& scratch, std::int8_t* bytes) const;
   bool keeps_stored_rows() const;
   bool is_better_rotated() const;
 

@@ -41,7 +41,8 @@ void convert(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
              std::byte* target) {
   constexpr std::int64_t kFloats = 1 << 14;  // fits the second-level cache
   const std::int64_t width = row_elements(stored);
-  const std::int64_t step = std::clamp<std::int64_t>(kFloats / width, 1, count);
+  const std::int64_t step =
+      std::clamp<std::int64_t>(std::max(kFloats / width, rows_together(stored)), 1, count);
   std::vector<float> rows(static_cast<std::size_t>(step * width));
   for (std::int64_t done = 0; done < count; done += step) {
     const std::int64_t size = std::min(step, count - done);

@@ -22,14 +22,15 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"ops", {"base", "tensor"}},
     {"backends", {"base", "tensor", "ops"}},
     {"checkpoint", {"base", "tensor", "ops"}},
+    {"adapters", {"base", "tensor", "checkpoint"}},
     {"tokenizers", {"base"}},
     {"diffusion", {"base", "tensor"}},
     {"images", {"base"}},
     {"hub", {"base"}},
     {"models", {"base", "tensor", "ops", "checkpoint", "tokenizers"}},
     {"pipeline",
-     {"base", "tensor", "ops", "backends", "checkpoint", "tokenizers", "diffusion", "images",
-      "hub", "models"}},
+     {"base", "tensor", "ops", "backends", "checkpoint", "adapters", "tokenizers", "diffusion",
+      "images", "hub", "models"}},
 };
 
 // Libraries that only these layers know.

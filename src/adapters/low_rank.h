@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace flux2 {
+
+/// The lower factor of a product of low rank, laid out for add_low_rank: panels of 64 columns, each
+/// [rank, 64], dense, filled up with zeros.
+class LowRankPanels {
+ public:
+  static constexpr std::int64_t kWidth = 64;
+
+  /// @param down  [rank, columns], dense
+  LowRankPanels(std::span<const float> down, std::int64_t rank, std::int64_t columns);
+
+  std::int64_t rank() const { return rank_; }
+  std::int64_t columns() const { return columns_; }
+  const float* panel(std::int64_t index) const { return values_.data() + index * rank_ * kWidth; }
+
+ private:
+  std::vector<float> values_;
+  std::int64_t rank_;
+  std::int64_t columns_;
+};
+
+/// target += scale * up * down.   up [rows, rank], target [rows, columns], dense
+///
+/// Every element is one sum over the rank, in its order and in float with fused rounding, on every
+/// instruction set.
+void add_low_rank(const float* up, std::int64_t rows, const LowRankPanels& down, float scale,
+                  float* target);
+
+}  // namespace flux2
