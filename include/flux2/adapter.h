@@ -27,7 +27,7 @@ struct Adapter {
   bool lenient = false;
   AdaLnOrder adaln_order = AdaLnOrder::correct;  ///< of the last modulation
   /// Of the file, in lower-case hexadecimal. Where it is given, another file is refused.
-  std::string sha256;
+  std::string sha256 = {};
 };
 
 /// What an adapter turned out to be.

@@ -29,6 +29,7 @@ class Term {
         by_columns_(term.plan->by_columns) {
     const ModuleTargets& targets = *term.targets;
     rows_ = targets[term.target].shape[0];
+    width_ = targets[term.target].shape.elements() / rows_;
     for (std::size_t i = 0; i < term.target; ++i)
       first_ += targets[i].shape[0];
     if (!term.plan->magnitude) return;
@@ -40,15 +41,14 @@ class Term {
 
   // Adds to `rows`, which are rows [begin, begin + count) of the weight.
   // @param base  the same rows before any adapter; needed where the term rescales
-  void add(std::int64_t begin, std::int64_t count, const float* base, float* rows,
-           std::int64_t width) const {
+  void add(std::int64_t begin, std::int64_t count, const float* base, float* rows) const {
     for (std::int64_t done = 0; done < count;) {
       const auto [source, run] = source_of(begin + done);
       const std::int64_t taken = std::min(run, count - done);
       if (rescales()) {
-        add_rescaled(source, taken, base + done * width, rows + done * width, width);
+        add_rescaled(source, taken, base + done * width_, rows + done * width_);
       } else {
-        delta_->add(source, taken, scale_, rows + done * width);
+        delta_->add(source, taken, scale_, rows + done * width_);
       }
       done += taken;
     }
@@ -67,24 +67,26 @@ class Term {
                       : Run{first_ + row - half, rows_ - row};
   }
 
-  void add_rescaled(std::int64_t source, std::int64_t count, const float* base, float* rows,
-                    std::int64_t width) const {
-    std::vector<float> sum(base, base + count * width);
-    delta_->add(source, count, scale_, sum.data());
+  void add_rescaled(std::int64_t source, std::int64_t count, const float* base, float* rows) const {
+    std::vector<float> difference(static_cast<std::size_t>(count * width_));
+    delta_->add(source, count, scale_, difference.data());
     for (std::int64_t row = 0; row < count; ++row) {
-      const float* whole = sum.data() + row * width;
-      const float factor = by_columns_ ? 0 : row_factor(source + row, whole, width);
-      for (std::int64_t j = 0; j < width; ++j) {
+      const float* added = difference.data() + row * width_;
+      const float factor = by_columns_ ? 0 : row_factor(source + row, base + row * width_, added);
+      for (std::int64_t j = 0; j < width_; ++j) {
         const float by = by_columns_ ? magnitude_[static_cast<std::size_t>(j)] : factor;
-        rows[row * width + j] += by * whole[j] - base[row * width + j];
+        rows[row * width_ + j] = by * (rows[row * width_ + j] + added[j]);
       }
     }
   }
 
-  float row_factor(std::int64_t row, const float* values, std::int64_t width) const {
+  // m / |W + w s D| of a row of the module
+  float row_factor(std::int64_t row, const float* base, const float* added) const {
     double squares = 0;
-    for (std::int64_t j = 0; j < width; ++j)
-      squares += static_cast<double>(values[j]) * static_cast<double>(values[j]);
+    for (std::int64_t j = 0; j < width_; ++j) {
+      const auto sum = static_cast<double>(base[j] + added[j]);
+      squares += sum * sum;
+    }
     const float length = static_cast<float>(std::sqrt(squares));
     return length > 0 ? magnitude_[static_cast<std::size_t>(row)] / length : 0;
   }
@@ -116,8 +118,9 @@ class Term {
   float scale_;
   bool swapped_;
   bool by_columns_;
-  std::int64_t first_ = 0;        // row of the module where the weight begins
-  std::int64_t rows_ = 0;         // of the weight
+  std::int64_t first_ = 0;  // row of the module where the weight begins
+  std::int64_t rows_ = 0;   // of the weight
+  std::int64_t width_ = 0;
   std::vector<float> magnitude_;  // of rows; of columns: divided by their lengths already
 };
 
@@ -141,7 +144,7 @@ class ChangedRows : public RowDecoder {
     std::vector<float> base;
     if (rescales_) base.assign(rows, rows + count * width);
     for (const Term& term : terms_)
-      term.add(begin, count, base.data(), rows, width);
+      term.add(begin, count, base.data(), rows);
   }
 
  private:

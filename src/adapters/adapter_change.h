@@ -8,13 +8,13 @@
 
 namespace flux2 {
 
-/// The adapters of one part as a change of its weights:
+/// The adapters of one part as a change of its weights: one after another, each does
 ///
-///   W' = W + sum over adapters of  w s D                                without a magnitude
-///                                  m (W + w s D) / |W + w s D| - W      with one (DoRA)
+///   V' = V + w s D                       without a magnitude
+///   V' = m (V + w s D) / |W + w s D|     with one (DoRA)
 ///
-/// where D is the adapter's difference, s = alpha / rank, w its weight, and |.| the length of each
-/// row or column. DoRA is PEFT's: every adapter starts from W, and w counts inside the length.
+/// where V is what those before it made of the weight W, D the adapter's difference, s = alpha /
+/// rank, w its weight and |.| the length of each row or column. This is PEFT's arithmetic.
 class AdapterChange : public WeightsChange {
  public:
   explicit AdapterChange(AdapterTerms terms) : terms_(std::move(terms)) {}

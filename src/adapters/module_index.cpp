@@ -106,7 +106,7 @@ ModuleIndex::ModuleIndex(PartKind part, const TensorMap& tensors) : part_(part) 
 }
 
 void ModuleIndex::add(std::string_view stored, ModuleTarget target) {
-  ModuleTargets& targets = modules_[std::string(stored.substr(0, stored.size() - kWeight.size()))];
+  ModuleTargets& targets = modules_[std::string(stored.substr(0, stored.rfind('.')))];
   const bool known = std::any_of(targets.begin(), targets.end(), [&](const ModuleTarget& other) {
     return other.weight == target.weight;
   });
@@ -120,7 +120,7 @@ void ModuleIndex::add_rules(std::span<const NameRule> rules, const TensorMap& te
       const std::optional<NameParts> parts = match_name(rule.canonical, name);
       if (!parts) continue;
       const std::string stored = expand_name(rule.stored, *parts);
-      if (stored.ends_with(kWeight) && plain(rule.change)) {
+      if (plain(rule.change)) {
         add(stored, {name, tensor.shape, rule.part, rule.change == Rearrangement::swap_halves});
       }
       break;

@@ -1,4 +1,4 @@
-"""Writes the seeds of corpus/gguf and corpus/companions: small sound files, and damaged ones.
+"""Writes the seeds of corpus/gguf, corpus/companions and corpus/adapter: small sound files, and damaged ones.
 
     python make_weights_corpus.py
 """
@@ -124,8 +124,50 @@ def write_companions():
         (FOLDER / "companions" / f"{name}.safetensors").write_bytes(content)
 
 
+def ones(*shape):
+    count = 1
+    for size in shape:
+        count *= size
+    return ("F32", list(shape), struct.pack("<f", 1) * count)
+
+
+def write_adapters():
+    lora = {"transformer.x_embedder.lora_A.weight": ones(2, 4),
+            "transformer.x_embedder.lora_B.weight": ones(4, 2)}
+    fused = {"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": ones(2, 4),
+             "lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight": ones(12, 2),
+             "lora_unet_double_blocks_0_img_attn_qkv.alpha": ("I64", [], struct.pack("<q", 1)),
+             "lora_unet_double_blocks_0_img_attn_qkv.dora_scale": ones(1, 4)}
+    config = {"transformer.lora_alpha": 4, "transformer.alpha_pattern": {"x_embedder": 8}}
+    tucker = {"x_embedder.hada_w1_a": ones(2, 4), "x_embedder.hada_t1": ones(2, 2, 1, 1),
+              "x_embedder.hada_w1_b": ones(2, 4), "x_embedder.hada_w2_a": ones(4, 1),
+              "x_embedder.hada_w2_b": ones(1, 4)}
+    lokr = {"x_embedder.lokr_w1": ones(2, 2), "x_embedder.lokr_w2_a": ones(2, 2),
+            "x_embedder.lokr_w2_b": ones(2, 2), "x_embedder.lokr_t2": ones(2, 2)}
+    files = {
+        "lora": safetensors(lora, {"lora_adapter_metadata": json.dumps(config)}),
+        "bad_config": safetensors(lora, {"lora_adapter_metadata": '{"lora_alpha": "x"}'}),
+        "fused_dora": safetensors(fused),
+        "adaln": safetensors({"diffusion_model.final_layer.adaLN_modulation.1.diff": ones(4, 4)}),
+        "loha_tucker": safetensors(tucker),
+        "lokr": safetensors(lokr),
+        "lokr_huge": safetensors({"x.lokr_w1": ones(0, 2**40), "x.lokr_w2": ones(0, 2**40)}),
+        "rank_0": safetensors({"x_embedder.lora_A.weight": ones(0, 4),
+                               "x_embedder.lora_B.weight": ones(4, 0)}),
+        "alone": safetensors({"x_embedder.lora_A.weight": ones(2, 4)}),
+        "alpha_alone": safetensors({"x_embedder.alpha": ones()}),
+        "alpha_list": safetensors({**lora, "transformer.x_embedder.alpha": ones(2)}),
+        "magnitude": safetensors({**lora, "transformer.x_embedder.dora_scale": ones(3)}),
+        "twice": safetensors({**lora, "transformer.x_embedder.lora_up.weight": ones(4, 2)}),
+        "flux1": safetensors({"lora_unet_double_blocks_18_img_mod_lin.lora_up.weight": ones(2, 2)}),
+    }
+    for name, content in files.items():
+        (FOLDER / "adapter" / f"{name}.safetensors").write_bytes(content)
+
+
 if __name__ == "__main__":
-    for name in ("gguf", "companions"):
+    for name in ("gguf", "companions", "adapter"):
         (FOLDER / name).mkdir(exist_ok=True)
     write_gguf()
     write_companions()
+    write_adapters()

@@ -148,5 +148,50 @@ TEST(WeightsTable, ErrorsFromTheCallbackStopLoading) {
   EXPECT_FALSE(model.norm.defined());
 }
 
+// Adds a number to the tensors whose names it has.
+struct AddedNumber : WeightsChange, RowDecoder {
+  std::set<std::string> names;
+  float number = 0;
+
+  bool changes(const std::string& name) const override { return names.contains(name); }
+  StoredTensor changed(const std::string& name, const Checkpoint& checkpoint) const override {
+    StoredTensor tensor = *checkpoint.find(name);
+    tensor.decoder = std::shared_ptr<const RowDecoder>(std::shared_ptr<void>(), this);
+    return tensor;
+  }
+  std::string_view name() const override { return "changed"; }
+  void decode(const StoredTensor& stored, std::int64_t begin, std::int64_t count,
+              float* rows) const override {
+    StoredTensor plain = stored;
+    plain.decoder = nullptr;
+    read_rows(plain, begin, count, rows);
+    for (std::int64_t i = 0; i < count * row_elements(stored); ++i)
+      rows[i] += number;
+  }
+};
+
+TEST(WeightsTable, ChangesAndReloadsWhatIsNamed) {
+  SmallModel model;
+  const Checkpoint files = model.checkpoint();
+  AddedNumber change;
+  change.names = {"blocks.3.k.weight", "blocks.3.norm"};
+  change.number = 100;
+  const auto product = [&] {
+    return to_vector(model.ops->linear(counting({1, 2}, 1), model.qk, Role::stream));
+  };
+  model.table.load(files, *model.ops, {}, &change);
+  EXPECT_EQ(product(), (Floats{5, 311, 317}));
+  EXPECT_EQ(to_vector(model.norm), (Floats{105, 106}));
+
+  std::vector<std::size_t> totals;
+  model.table.reload({"blocks.3.k.weight", "absent", "blocks.3.tracked"}, files, *model.ops,
+                     [&](std::size_t, std::size_t total) { totals.push_back(total); });
+  EXPECT_EQ(product(), (Floats{5, 11, 17}));
+  EXPECT_EQ(to_vector(model.norm), (Floats{105, 106}));
+  EXPECT_EQ(totals, std::vector<std::size_t>{6 * sizeof(float)});
+  model.table.reload(change.names, files, *model.ops);
+  EXPECT_EQ(to_vector(model.norm), (Floats{5, 6}));
+}
+
 }  // namespace
 }  // namespace flux2::test
