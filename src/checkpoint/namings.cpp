@@ -185,8 +185,9 @@ CanonicalTensors canonical_tensors(const FoundPart& part, std::span<const FoundP
     }
     if (!owns(part, found, name)) {
       // What belongs to no part at all is left for the model's table to refuse by name.
+      const std::string& stored = name;  // clang 14 captures no structured binding
       const bool another = std::any_of(found.begin(), found.end(), [&](const FoundPart& other) {
-        return other.naming != part.naming && owns(other, found, name);
+        return other.naming != part.naming && owns(other, found, stored);
       });
       if (!another && (alone || !is_aside(name))) add(result.tensors, name, tensor);
       continue;
