@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   g++ make cmake ninja-build pkg-config
-  libdnnl-dev            # matmul and convolution
+  libdnnl-dev ocl-icd-opencl-dev  # matmul and convolution; its CMake package asks for OpenCL
   libgomp1
   nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev
   libpng-dev libjpeg-dev libwebp-dev zlib1g-dev

@@ -46,19 +46,19 @@ struct MachineCeilings {
 
 /// All calls of one operation in a stage.
 struct OpCost {
-  std::string name;
-  std::int64_t calls = 0;
-  double seconds = 0;
-  double bytes = 0;  ///< least memory traffic: every input, weight and output once
-  double flops = 0;  ///< of matmuls, convolutions and attention; 0 for others
+  std::string name;        ///< as in ops.h: "linear", "attention"
+  std::int64_t calls = 0;  ///< in the whole stage
+  double seconds = 0;      ///< of all calls together
+  double bytes = 0;        ///< least memory traffic: every input, weight and output once
+  double flops = 0;        ///< of matmuls, convolutions and attention; 0 for others
   /// Time at the ceiling over the time taken: of FLOP, or of bytes where there are none.
   std::optional<double> ceiling_share = {};
 };
 
 /// One stage: encoding the text, a step (all of them together), decoding.
 struct StageCost {
-  double seconds = 0;
-  double flops = 0;
+  double seconds = 0;            ///< wall clock
+  double flops = 0;              ///< of matmuls, convolutions and attention
   std::vector<OpCost> ops = {};  ///< the most expensive first
   /// The seconds that its FLOP take at the ceilings.
   std::optional<double> floor_seconds = {};
@@ -66,24 +66,25 @@ struct StageCost {
 
 /// What a benchmark measured. Times are wall clock.
 struct BenchReport {
-  std::string model;    ///< "random klein-4b"
-  std::string backend;  ///< see Pipeline::backend
-  Compute compute = Compute::f32;
-  int threads = 1;
-  int width = 0;
-  int height = 0;
-  int text_tokens = 0;
-  double seconds_load_text = 0;
-  double seconds_load_transformer = 0;
-  double seconds_load_vae = 0;
-  std::vector<double> step_seconds;  ///< one a step
-  StageCost text;
-  StageCost denoise;  ///< all steps
-  StageCost decode;
-  std::int64_t peak_memory_bytes = 0;     ///< resident, mapped files included
-  std::int64_t peak_anonymous_bytes = 0;  ///< what the process made itself, sampled
-  std::optional<MachineCeilings> ceilings;
+  std::string model;                        ///< "random klein-4b"
+  std::string backend;                      ///< see Pipeline::backend
+  Compute compute = Compute::f32;           ///< what matrices were multiplied in, never automatic
+  int threads = 1;                          ///< that computed
+  int width = 0;                            ///< pixels
+  int height = 0;                           ///< pixels
+  int text_tokens = 0;                      ///< padding included
+  double seconds_load_text = 0;             ///< reading and packing the text encoder
+  double seconds_load_transformer = 0;      ///< the transformer
+  double seconds_load_vae = 0;              ///< the VAE
+  std::vector<double> step_seconds;         ///< one a step
+  StageCost text;                           ///< encoding the prompt
+  StageCost denoise;                        ///< all steps
+  StageCost decode;                         ///< latents to pixels
+  std::int64_t peak_memory_bytes = 0;       ///< resident, mapped files included
+  std::int64_t peak_anonymous_bytes = 0;    ///< what the process made itself, sampled
+  std::optional<MachineCeilings> ceilings;  ///< none: they were not asked for
 
+  /// Of all parts together.
   double seconds_load() const {
     return seconds_load_text + seconds_load_transformer + seconds_load_vae;
   }

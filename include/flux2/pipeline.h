@@ -123,11 +123,13 @@ class Pipeline {
 
   /// The VAE's encoder: `vae.encode(pixels).latent_dist`.
   /// @param pixels  [B, 3, H, W] in [-1, 1] (model_pixels); sides are multiples of 16
+  /// @param options  stop, progress, tiling
   /// @throws Error invalid_request: another shape, NaN; else as generate
   LatentDistribution encode_image(const FloatArray& pixels, const RunOptions& options = {}) const;
 
   /// The VAE's decoder: `vae.decode(latents)`.
   /// @param latents  [B, 32, h, w], not normalised: from encode_image or unpack_latents
+  /// @param options  stop, progress, tiling
   /// @return [B, 3, 8 h, 8 w], about [-1, 1], not clamped; images_from_pixels makes pictures
   /// @throws Error as encode_image
   FloatArray decode_latents(const FloatArray& latents, const RunOptions& options = {}) const;

@@ -38,8 +38,9 @@ struct QuantizeResult {
 /// pictures are the same, loading is faster and the files are half as large.
 ///
 /// Needs memory for a few rows only. `folder` appears complete or not at all.
-/// @param model   a folder in Diffusers layout, or "nano"
-/// @param folder  must not exist yet
+/// @param model    a folder in Diffusers layout, or "nano"
+/// @param folder   must not exist yet
+/// @param options  threads, stop, progress
 /// @throws Error bad_file (also where `folder` exists or the disk is full), cancelled
 QuantizeResult quantize_model(const std::string& model, const std::filesystem::path& folder,
                               const QuantizeOptions& options = {});
