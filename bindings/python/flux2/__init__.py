@@ -10,10 +10,10 @@ same names. Arguments that Diffusers has not are keyword-only and documented at 
 """
 
 from ._flux2 import version as _version
+from ._base import DiffusionPipeline
 from ._generator import Generator
 from ._output import Flux2PipelineOutput
 from .pipelines import (
-    DiffusionPipeline,
     Flux2KleinInpaintPipeline,
     Flux2KleinKVPipeline,
     Flux2KleinPipeline,

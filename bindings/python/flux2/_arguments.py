@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import PIL.Image
 
 from . import _flux2
-from ._arrays import is_tensor, to_array, to_numpy
-from ._images import pictures
+from ._arrays import to_array, to_numpy
+from ._images import is_latents, pictures
 
 CALLBACK_TENSORS = ["latents", "prompt_embeds"]
-LATENT_CHANNELS = 128
-PIXELS_PER_TOKEN = 16
 
-_MOST_PIXELS = 1024 * 1024  # of a reference; larger ones are shrunk to it
 _MOST_INT = 2**31 - 1
 
 
@@ -53,6 +50,7 @@ class Arguments:
     negative_prompt: Any = None
     keep_unmasked: bool = False
     outpaint: Sequence[int] | None = None
+    preview: Callable[..., None] | None = None
 
     def prompts(self) -> list[str]:
         """@throws ValueError as Diffusers' check_inputs"""
@@ -108,12 +106,14 @@ def check(a: Arguments) -> None:
         raise ValueError("prompt and prompt_embeds cannot both be given: leave one out")
     if a.prompt is None and a.prompt_embeds is None:
         raise ValueError("either prompt or prompt_embeds must be given")
-    if a.callback_on_step_end is not None and not callable(a.callback_on_step_end):
-        raise TypeError("callback_on_step_end must be a function")
+    for name in ("callback_on_step_end", "preview"):
+        function = getattr(a, name)
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be a function")
 
 
 def make_request(a: Arguments) -> _flux2.Request:
-    """All but seeds and noise."""
+    """All but pictures, noise, adapters and layers."""
     check(a)
     request = _flux2.Request()
     if a.prompt is not None:
@@ -127,14 +127,28 @@ def make_request(a: Arguments) -> _flux2.Request:
         value = getattr(a, name)
         if value is not None:
             setattr(request, name, to_array(value, name))
-    request.text_encoder_out_layers = [
-        whole(layer, "text_encoder_out_layers") for layer in a.text_encoder_out_layers
-    ]
     if a.caption_upsample_temperature:  # 0.0 turns it off, as in Diffusers
         request.caption_upsample_temperature = number(
             a.caption_upsample_temperature, "caption_upsample_temperature"
         )
+    request.attention_mask = attention_mask(a.attention_kwargs)
     return request
+
+
+def attention_mask(attention_kwargs: dict[str, Any] | None) -> _flux2.Array | None:
+    """What is added to the scores of attention; a mask of booleans says what is looked at."""
+    mask = (attention_kwargs or {}).get("attention_mask")
+    if mask is None:
+        return None
+    values = to_numpy(mask, "attention_mask")
+    if values.dtype == np.bool_:
+        values = np.where(values, np.float32(0), np.float32(-np.inf))
+    return to_array(values, "attention_mask")
+
+
+def adapter_scale(attention_kwargs: dict[str, Any] | None) -> float:
+    """How strongly adapters act beside their own weights."""
+    return number((attention_kwargs or {}).get("scale", 1.0), "attention_kwargs' scale")
 
 
 def _set_sizes(request: _flux2.Request, a: Arguments) -> None:
@@ -162,12 +176,11 @@ def make_inpaint(a: Arguments) -> _flux2.Inpaint:
         raise ValueError("there is no mask_image; white is painted, black is kept")
     _check_crop(a)
     inpaint = _flux2.Inpaint()
-    if _is_latents(a.image):
+    if is_latents(a.image):
         inpaint.image_latents = to_array(a.image, "image")
     else:
-        inpaint.image = [_only(a.image, "image")]
-    if a.mask_image is not None:
-        inpaint.mask_image = [_only(a.mask_image, "mask_image")]
+        inpaint.image = pictures(a.image, "image")
+    inpaint.mask_image = pictures(a.mask_image, "mask_image")
     if a.strength is not None:
         inpaint.strength = number(a.strength, "strength")
     if a.padding_mask_crop is not None:
@@ -192,22 +205,6 @@ def _check_crop(a: Arguments) -> None:
         raise ValueError(f'with padding_mask_crop output_type is "pil", not {a.output_type!r}')
 
 
-def picture_size(request: _flux2.Request, model: _flux2.ModelInfo) -> tuple[int, int]:
-    """Height and width that the library will choose: the request's, else the first reference's
-    as it is prepared, else the model's."""
-    height, width = model.defaults.height, model.defaults.width
-    if request.image:
-        width, height = request.image[0].width, request.image[0].height
-        if width * height > _MOST_PIXELS:
-            scale = math.sqrt(_MOST_PIXELS / (width * height))
-            width, height = int(width * scale), int(height * scale)
-    return request.height or height, request.width or width
-
-
-def noise_shape(batch: int, height: int, width: int) -> tuple[int, int, int, int]:
-    return (batch, LATENT_CHANNELS, height // PIXELS_PER_TOKEN, width // PIXELS_PER_TOKEN)
-
-
 def _texts(value: Any, name: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -215,17 +212,3 @@ def _texts(value: Any, name: str) -> list[str]:
     if not texts:
         raise ValueError(f"{name} is an empty list")
     return texts
-
-
-def _is_latents(image: Any) -> bool:
-    if not is_tensor(image) and not hasattr(image, "dtype"):
-        return False
-    array = to_numpy(image, "image")
-    return array.ndim == 4 and array.shape[1] == LATENT_CHANNELS
-
-
-def _only(value: Any, name: str) -> _flux2.Image:
-    found = pictures(value, name)
-    if len(found) != 1:
-        raise ValueError(f"{name} must be one picture, not {len(found)}")
-    return found[0]

@@ -47,5 +47,10 @@ def from_numpy(array: np.ndarray) -> Any:
     return array if torch is None else torch.from_numpy(array)
 
 
+def from_array(array: _flux2.Array) -> Any:
+    """The same for numbers of the library's, which live as long as they are looked at."""
+    return from_numpy(array.numpy())
+
+
 def _type(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _flux2
-from ._arguments import Arguments, make_inpaint, make_request, noise_shape, picture_size
-from ._arrays import from_numpy, to_array, to_numpy, torch_module
+from ._arguments import Arguments, adapter_scale, make_inpaint, make_request
+from ._arrays import from_array, from_numpy, to_array, to_numpy, torch_module
 from ._generator import Noise
-from ._images import pictures, results
-from ._latents import LatentStatistics
+from ._images import results, to_pil
 from ._output import Flux2PipelineOutput
+from ._references import set_references, set_references_of_inpainting
 
 if TYPE_CHECKING:
-    from .pipelines import DiffusionPipeline
+    from ._base import DiffusionPipeline
 
 _log = logging.getLogger("flux2")
+
+_ATTENTION_KWARGS = {"attention_mask", "scale"}
+_OUTPUTS = {"latent": _flux2.Output.latents, "pil": _flux2.Output.images}  # others: floats
 
 
 class Call:
@@ -32,71 +35,65 @@ class Call:
         self._request = make_request(arguments)
         if inpaint:
             self._request.inpaint = make_inpaint(arguments)
-            self._request.image = pictures(arguments.image_reference, "image_reference")
-        else:
-            self._request.image = pictures(arguments.image, "image")
-        if arguments.attention_kwargs:
-            _log.warning("attention_kwargs %s have no effect", sorted(arguments.attention_kwargs))
-        self._bf16 = pipeline._noise_in_bf16
-        if self._bf16:
-            self._request.noise_dtype = _flux2.NoiseDType.bf16
-        self._noise = Noise(arguments.generator, arguments.batch())
-        self._set_noise()
-
-    def _set_noise(self) -> None:
-        request = self._request
-        if request.latents is not None:
-            return
-        if self._noise.fresh:
-            self._noise.set_seeds(request)
-        elif request.inpaint is not None:
-            raise ValueError(
-                "the generator has been used before, and inpainting needs one that starts at its"
-                " seed: generator.manual_seed(seed)"
+            set_references_of_inpainting(
+                self._request, arguments.image_reference, arguments.batch()
             )
         else:
-            height, width = picture_size(request, self._pipeline._library.info)
-            shape = noise_shape(self._arguments.batch(), height, width)
-            request.latents = to_array(self._noise.draw(shape, self._bf16), "latents")
+            set_references(self._request, arguments.image, "image")
+        self._request.text_encoder_out_layers = pipeline._layers(arguments.text_encoder_out_layers)
+        scale = adapter_scale(arguments.attention_kwargs)
+        self._request.adapters = pipeline._adapters.acting(scale)
+        self._run = self._make_run()
+        self._noise = Noise(arguments.generator, arguments.batch())
+        if self._request.latents is None:
+            self._noise.set_on(self._request, self._run, bf16=pipeline._noise_in_bf16)
+        self._warn()
+
+    def _make_run(self) -> _flux2.Run:
+        run = _flux2.Run()
+        run.vae_tiling = self._pipeline._vae_tiling
+        run.output = _OUTPUTS.get(self._arguments.output_type, _flux2.Output.pixels)
+        if self._arguments.keep_unmasked and run.output == _flux2.Output.pixels:
+            run.output = _flux2.Output.images  # has the bytes that are kept
+        return run
+
+    def _warn(self) -> None:
+        output_type = self._arguments.output_type
+        if output_type not in ("pil", "np", "pt", "latent"):
+            _log.warning('output_type %r is unknown: "np" is returned', output_type)
+        unknown = sorted(set(self._arguments.attention_kwargs or {}) - _ATTENTION_KWARGS)
+        if unknown:
+            _log.warning("attention_kwargs %s are unknown and have no effect", unknown)
 
     def run(self) -> Flux2PipelineOutput | tuple[Any]:
         listener = _Listener(self._pipeline, self._arguments)
-        result = self._pipeline._library.generate(
-            self._request,
-            progress=listener.progress if listener.shows_progress else None,
-            callback_on_step_end=listener.step if self._arguments.callback_on_step_end else None,
-            latents_only=self._arguments.output_type == "latent",
-        )
-        listener.end()
+        listener.set_on(self._run)
+        try:
+            result = self._pipeline._library.generate(self._request, self._run)
+        finally:
+            listener.end()
+        self._noise.spend()
         for warning in result.warnings:
             _log.warning("%s", warning)
-        done = result.request
-        if self._request.latents is None:
-            self._noise.advance(
-                noise_shape(self._arguments.batch(), done.height, done.width), self._bf16
-            )
         images = self._images(result)
         if not self._arguments.return_dict:
             return (images,)
         return Flux2PipelineOutput(
             images=images,
             rewritten_prompts=list(result.rewritten_prompts),
-            seeds=list(done.seeds),
+            seeds=list(result.request.seeds),
             seconds={time.stage.name: time.seconds for time in result.times},
+            adapters=list(result.adapters),
         )
 
     def _images(self, result: _flux2.Result) -> Any:
-        output_type = self._arguments.output_type
-        if output_type not in ("pil", "np", "pt", "latent"):
-            _log.warning('output_type %r is unknown: "np" is returned', output_type)
-        if output_type != "latent":
-            return results(result.images, output_type)
-        packed = np.array(result.latents.numpy())
-        info = self._pipeline._library.info
-        if info.family == _flux2.Family.dev and self._request.inpaint is None:
-            return from_numpy(packed)
-        statistics = LatentStatistics.of(info.path)
-        return from_numpy(statistics.unpacked(packed, result.request.height, result.request.width))
+        if self._run.output != _flux2.Output.latents:
+            return results(result, self._arguments.output_type)
+        library = self._pipeline._library
+        if library.info.family == _flux2.Family.dev and self._request.inpaint is None:
+            return from_array(result.latents)
+        size = result.request.height, result.request.width
+        return from_array(library.unpack_latents(result.latents, *size))
 
 
 class _Listener:
@@ -106,32 +103,47 @@ class _Listener:
         self._pipeline = pipeline
         self._arguments = arguments
         self._bar: Any = None
-        self._frozen: np.ndarray | None = None  # the latents when it was interrupted
+        self._shows_bar = not pipeline._progress_bar_config.get("disable", False)
         pipeline._interrupt = False
         pipeline._current_timestep = None
+        pipeline._num_timesteps = None
+        pipeline._guidance_scale = arguments.guidance_scale
+        pipeline._attention_kwargs = arguments.attention_kwargs
 
-    @property
-    def shows_progress(self) -> bool:
-        return not self._pipeline._progress_bar_config.get("disable", False)
-
-    def progress(self, progress: _flux2.Progress) -> None:
-        if progress.stage != _flux2.Stage.denoise:
-            return
-        if self._bar is None:
-            self._bar = self._pipeline.progress_bar(total=progress.total)
-        self._bar.update(progress.done - self._bar.n)
-        if progress.done == progress.total:
-            self.end()
+    def set_on(self, run: _flux2.Run) -> None:
+        if self._shows_bar or self._arguments.callback_on_step_end:
+            run.progress = self._progress
+        run.callback_on_step_end = self._step
+        if self._arguments.preview:
+            run.preview = self._preview
 
     def end(self) -> None:
         self._pipeline._current_timestep = None
         if self._bar is not None:
             self._bar.close()
 
-    def step(self, state: _flux2.StepState) -> None:
-        if self._frozen is not None:  # what an interrupted call has is not touched any more
-            state.latents = _flux2.Array(self._frozen)
+    def _progress(self, progress: _flux2.Progress) -> None:
+        if progress.stage != _flux2.Stage.denoise:
             return
+        self._pipeline._num_timesteps = progress.total
+        if not self._shows_bar:
+            return
+        if self._bar is None:
+            self._bar = self._pipeline.progress_bar(total=progress.total)
+        self._bar.update(progress.done - self._bar.n)
+        if progress.done == progress.total:
+            self._bar.close()
+
+    def _preview(self, preview: _flux2.Preview) -> None:
+        pictures = [to_pil(image) for image in preview.images]
+        self._arguments.preview(self._pipeline, preview.step, pictures)
+
+    def _step(self, state: _flux2.StepState) -> None:
+        if self._arguments.callback_on_step_end:
+            self._call_back(state)
+        state.interrupt = self._pipeline._interrupt  # another thread may have set it as well
+
+    def _call_back(self, state: _flux2.StepState) -> None:
         self._pipeline._current_timestep = state.timestep
         tensors = {
             "latents": from_numpy(np.array(state.latents.numpy())),
@@ -150,8 +162,6 @@ class _Listener:
         tensors.update((name, returned[name]) for name in tensors if name in returned)
         state.latents = to_array(tensors["latents"], "latents")
         state.prompt_embeds = to_array(self._first(tensors["prompt_embeds"]), "prompt_embeds")
-        if self._pipeline._interrupt:
-            self._frozen = np.array(state.latents.numpy())
 
     # The callback sees a row of embeddings for each picture, as in Diffusers.
     def _repeated(self, embeds: np.ndarray) -> np.ndarray:

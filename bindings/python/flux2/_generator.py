@@ -107,13 +107,6 @@ class _Source:
         dtype = torch.bfloat16 if bf16 else torch.float32
         return torch.randn(shape, generator=self.generator, dtype=dtype).float().numpy()
 
-    def advance(self, shape: tuple[int, ...], bf16: bool) -> None:
-        """Past numbers that the library has drawn from the seed."""
-        if self.cuda:
-            self.generator._fresh = False
-        else:
-            self.randn(shape, bf16)
-
 
 class Noise:
     """The `generator` argument of a call: none, one, or one a picture.
@@ -133,27 +126,47 @@ class Noise:
         if len({source.cuda for source in self._sources}) > 1:
             raise ValueError("CPU and CUDA generators cannot be mixed in one call")
 
-    @property
-    def fresh(self) -> bool:
-        return all(source.fresh for source in self._sources)
-
-    def set_seeds(self, request: _flux2.Request) -> None:
-        request.seeds = [source.seed for source in self._sources]
+    def set_on(self, request: _flux2.Request, run: _flux2.Run, *, bf16: bool) -> None:
+        """Lets a call draw from the generators, and record their seeds if that is where they are."""
+        if all(source.fresh for source in self._sources):
+            request.seeds = [source.seed for source in self._sources]
+        if bf16:
+            request.noise_dtype = _flux2.NoiseDType.bf16
         if self._sources and self._sources[0].cuda:
-            request.noise = _flux2.Noise.torch_cuda
-            request.cuda_card = self._sources[0].generator.card
+            self._set_cuda_seeds(request)
+        elif self._sources:
+            run.noise = lambda shape: self.draw(tuple(shape), bf16=bf16)
 
-    def draw(self, shape: tuple[int, ...], bf16: bool) -> np.ndarray:
-        """[B, C, h, w] from generators that have been used before."""
-        if len(self._sources) == 1:
-            return self._sources[0].randn(shape, bf16)
-        each = (1, *shape[1:])
-        return np.concatenate([source.randn(each, bf16) for source in self._sources])
+    def draw(self, shape: tuple[int, ...], *, bf16: bool) -> np.ndarray:
+        """[B, ...]: a generator for all of it, or one a row."""
+        sources = self._sources or [_Source(_random())]
+        if len(sources) == 1:
+            drawn = sources[0].randn(shape, bf16)
+        else:
+            drawn = np.concatenate([source.randn((1, *shape[1:]), bf16) for source in sources])
+        return np.ascontiguousarray(drawn)
 
-    def advance(self, shape: tuple[int, ...], bf16: bool) -> None:
-        each = shape if len(self._sources) == 1 else (1, *shape[1:])
+    def _set_cuda_seeds(self, request: _flux2.Request) -> None:
+        generators = [source.generator for source in self._sources]
+        if not request.seeds:
+            raise ValueError(
+                "the numbers of a CUDA generator can be drawn once a seed:"
+                " generator.manual_seed(seed)"
+            )
+        request.noise = _flux2.Noise.torch_cuda
+        request.cuda_card = generators[0].card
+
+    def spend(self) -> None:
+        """A call has drawn from the seeds of CUDA generators, which do not go on from there."""
         for source in self._sources:
-            source.advance(each, bf16)
+            if source.cuda:
+                source.generator._fresh = False
+
+
+def _random() -> Generator:
+    generator = Generator()
+    generator.seed()
+    return generator
 
 
 def _checked(generator: Any) -> Any:

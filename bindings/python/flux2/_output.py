@@ -18,6 +18,8 @@ class Flux2PipelineOutput:
     seeds: list[int] = field(default_factory=list)
     #: Seconds by stage, in the order they ran.
     seconds: dict[str, float] = field(default_factory=dict)
+    #: What the adapters that acted turned out to be: name, kind, sha256, weight, matched, modules.
+    adapters: list[Any] = field(default_factory=list)
 
     def to_tuple(self) -> tuple[Any]:
         return (self.images,)

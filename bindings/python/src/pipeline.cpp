@@ -1,104 +1,60 @@
-#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.h"
 #include "conversation.h"
+#include "run.h"
 
 namespace nb = nanobind;
 
 namespace flux2::python {
 namespace {
 
-Pipeline load(const std::string& model, const PipelineOptions& options) {
+Pipeline load(const ModelSource& source, const PipelineOptions& options) {
   const nb::gil_scoped_release unlocked;
-  return Pipeline::load(model, options);
+  return Pipeline::load(source, options);
 }
 
-// `progress` and `callback_on_step_end` are functions of one argument, or None.
-Result generate(const Pipeline& pipeline, const Request& request, const nb::object& progress,
-                const nb::object& callback_on_step_end, bool latents_only) {
+// Runs `work(options)` while other threads of Python go on, and returns what it returns.
+template <typename Work>
+auto converse(const Run& run, const Work& work) {
   Conversation conversation;
-  RunOptions options;
-  options.stop = conversation.stop_token();
-  if (latents_only) options.output = Output::latents;
-  if (!progress.is_none()) {
-    options.progress = [&](const Progress& made) { conversation.ask([&] { progress(made); }); };
-  }
-  if (!callback_on_step_end.is_none()) {
-    options.callback_on_step_end = [&](StepState& state) {
-      conversation.ask([&] { callback_on_step_end(nb::cast(&state, nb::rv_policy::reference)); });
-    };
-  }
+  const RunOptions options = run_options(run, conversation);
+  decltype(work(options)) made;
+  conversation.run([&] { made = work(options); });
+  return made;
+}
+
+Result generate(const Pipeline& pipeline, Request request, const Run& run) {
+  Conversation conversation;
+  const RunOptions options = run_options(run, conversation);
+  request.noise_source = noise_function(run, conversation);
   Result result;
   conversation.run([&] { result = pipeline.generate(request, options); });
+  result.request.noise_source = nullptr;  // it speaks through this conversation
   return result;
 }
 
-void bind_model(nb::module_& module) {
-  nb::enum_<Family>(module, "Family")
-      .value("dev", Family::dev)
-      .value("klein", Family::klein)
-      .value("klein_base", Family::klein_base)
-      .value("klein_kv", Family::klein_kv);
-  nb::class_<ModelDefaults>(module, "ModelDefaults")
-      .def_ro("width", &ModelDefaults::width)
-      .def_ro("height", &ModelDefaults::height)
-      .def_ro("num_inference_steps", &ModelDefaults::num_inference_steps)
-      .def_ro("guidance_scale", &ModelDefaults::guidance_scale)
-      .def_ro("max_sequence_length", &ModelDefaults::max_sequence_length);
-  nb::class_<ModelInfo>(module, "ModelInfo")
-      .def_ro("name", &ModelInfo::name)
-      .def_ro("path", &ModelInfo::path)
-      .def_ro("family", &ModelInfo::family)
-      .def_ro("pipeline_class", &ModelInfo::pipeline_class)
-      .def_ro("defaults", &ModelInfo::defaults);
-  module.def("inspect_model", nb::overload_cast<const std::filesystem::path&>(&inspect_model),
-             nb::arg("folder"));
-  module.def("find_model", &find_model, nb::arg("model"));
+LatentDistribution encode_image(const Pipeline& pipeline, const FloatArray& pixels,
+                                const Run& run) {
+  return converse(
+      run, [&](const RunOptions& options) { return pipeline.encode_image(pixels, options); });
 }
 
-void bind_run(nb::module_& module) {
-  nb::enum_<Stage>(module, "Stage")
-      .value("load_text", Stage::load_text)
-      .value("upsample", Stage::upsample)
-      .value("encode_text", Stage::encode_text)
-      .value("load_transformer", Stage::load_transformer)
-      .value("load_vae", Stage::load_vae)
-      .value("encode_images", Stage::encode_images)
-      .value("denoise", Stage::denoise)
-      .value("decode", Stage::decode);
-  nb::class_<Progress>(module, "Progress", "How far a call is.")
-      .def_ro("stage", &Progress::stage)
-      .def_ro("done", &Progress::done)
-      .def_ro("total", &Progress::total)
-      .def_ro("seconds", &Progress::seconds);
-  nb::class_<StepState>(module, "StepState", "What a step left behind; lives during the callback.")
-      .def_ro("step", &StepState::step)
-      .def_ro("timestep", &StepState::timestep)
-      .def_rw("latents", &StepState::latents)
-      .def_rw("prompt_embeds", &StepState::prompt_embeds);
-  nb::class_<StageTime>(module, "StageTime")
-      .def_ro("stage", &StageTime::stage)
-      .def_ro("seconds", &StageTime::seconds);
-  nb::class_<Result>(module, "Result", "What a call made.")
-      .def_ro("images", &Result::images, nb::rv_policy::reference_internal)
-      .def_ro("latents", &Result::latents)
-      .def_ro("prompt_embeds", &Result::prompt_embeds)
-      .def_ro("rewritten_prompts", &Result::rewritten_prompts)
-      .def_ro("request", &Result::request)
-      .def_ro("times", &Result::times)
-      .def_ro("step_seconds", &Result::step_seconds)
-      .def_ro("peak_memory_bytes", &Result::peak_memory_bytes)
-      .def_ro("warnings", &Result::warnings);
+FloatArray decode_latents(const Pipeline& pipeline, const FloatArray& latents, const Run& run) {
+  return converse(
+      run, [&](const RunOptions& options) { return pipeline.decode_latents(latents, options); });
 }
 
-}  // namespace
+FloatArray predict_velocity(const Pipeline& pipeline, const VelocityInputs& inputs,
+                            const Run& run) {
+  return converse(
+      run, [&](const RunOptions& options) { return pipeline.predict_velocity(inputs, options); });
+}
 
-void bind_pipeline(nb::module_& module) {
-  bind_model(module);
-  bind_run(module);
+void bind_options(nb::module_& module) {
   nb::enum_<Compute>(module, "Compute")
       .value("automatic", Compute::automatic)
       .value("f32", Compute::f32)
@@ -119,15 +75,45 @@ void bind_pipeline(nb::module_& module) {
       .def_rw("device", &PipelineOptions::device)
       .def_rw("threads", &PipelineOptions::threads)
       .def_rw("residency", &PipelineOptions::residency);
-  nb::class_<Pipeline>(module, "Pipeline", "A FLUX.2 model, ready to draw.")
-      .def_static("load", &load, nb::arg("model"), nb::arg("options") = PipelineOptions())
+}
+
+void bind_part_calls(nb::module_& module) {
+  nb::class_<LatentDistribution>(module, "LatentDistribution", "What the VAE encodes a picture to.")
+      .def_ro("mean", &LatentDistribution::mean)
+      .def_ro("log_variance", &LatentDistribution::log_variance);
+  nb::class_<VelocityInputs>(module, "VelocityInputs", "What the transformer is given.")
+      .def(nb::init<>())
+      .def_rw("hidden_states", &VelocityInputs::hidden_states)
+      .def_rw("encoder_hidden_states", &VelocityInputs::encoder_hidden_states)
+      .def_rw("timestep", &VelocityInputs::timestep)
+      .def_rw("img_ids", &VelocityInputs::img_ids)
+      .def_rw("txt_ids", &VelocityInputs::txt_ids)
+      .def_rw("guidance", &VelocityInputs::guidance)
+      .def_rw("attention_mask", &VelocityInputs::attention_mask, nb::arg().none())
+      .def_rw("adapters", &VelocityInputs::adapters)
+      .def_rw("adapter_scale", &VelocityInputs::adapter_scale);
+}
+
+}  // namespace
+
+void bind_pipeline(nb::module_& module) {
+  bind_options(module);
+  bind_part_calls(module);
+  const nb::call_guard<nb::gil_scoped_release> unlocked;
+  nb::class_<Pipeline>(module, "Pipeline", "A FLUX.2 model. Other Python threads run meanwhile.")
+      .def_static("load", &load, nb::arg("source"), nb::arg("options") = PipelineOptions())
       .def_prop_ro("info", &Pipeline::info, nb::rv_policy::reference_internal)
       .def_prop_ro("compute", &Pipeline::compute)
       .def_prop_ro("threads", &Pipeline::threads)
       .def_prop_ro("backend", &Pipeline::backend)
-      .def("generate", &generate, nb::arg("request"), nb::arg("progress") = nb::none(),
-           nb::arg("callback_on_step_end") = nb::none(), nb::arg("latents_only") = false,
-           "Draws; other Python threads run meanwhile.");
+      .def("generate", &generate, nb::arg("request"), nb::arg("run"))
+      .def("encode_image", &encode_image, nb::arg("pixels"), nb::arg("run"))
+      .def("decode_latents", &decode_latents, nb::arg("latents"), nb::arg("run"))
+      .def("predict_velocity", &predict_velocity, nb::arg("inputs"), nb::arg("run"))
+      .def("pack_latents", &Pipeline::pack_latents, nb::arg("latents"), unlocked)
+      .def("unpack_latents", &Pipeline::unpack_latents, nb::arg("tokens"), nb::arg("height"),
+           nb::arg("width"), unlocked)
+      .def("inspect_adapter", &Pipeline::inspect_adapter, nb::arg("adapter"), unlocked);
 }
 
 }  // namespace flux2::python

@@ -39,6 +39,8 @@ void bind_request(nb::module_& module) {
       .def(nb::init<>())
       .def_rw("prompt", &Request::prompt)
       .def_rw("image", &Request::image)
+      .def_rw("image_latents", &Request::image_latents)
+      .def_rw("image_per_sample", &Request::image_per_sample)
       .def_rw("inpaint", &Request::inpaint, nb::arg().none())
       .def_rw("height", &Request::height, nb::arg().none())
       .def_rw("width", &Request::width, nb::arg().none())
@@ -57,7 +59,10 @@ void bind_request(nb::module_& module) {
       .def_rw("max_sequence_length", &Request::max_sequence_length, nb::arg().none())
       .def_rw("text_encoder_out_layers", &Request::text_encoder_out_layers)
       .def_rw("caption_upsample_temperature", &Request::caption_upsample_temperature,
-              nb::arg().none());
+              nb::arg().none())
+      .def_rw("attention_mask", &Request::attention_mask, nb::arg().none())
+      .def_rw("adapters", &Request::adapters)
+      .def_rw("adapter_scale", &Request::adapter_scale);
 }
 
 }  // namespace flux2::python

@@ -25,6 +25,7 @@ def test_output_types(klein):
     floats = klein(**SMALL, generator=flux2.Generator(7), output_type="np").images
     assert floats.shape == (1, 32, 32, 3) and floats.dtype == np.float32
     assert np.array_equal((floats[0] * 255).round().astype(np.uint8), np.asarray(image))
+    assert not np.array_equal(floats * 255, (floats * 255).round())  # not from 8 bits
     with pytest.raises(ImportError, match="torch"):
         klein(**SMALL, output_type="pt")
 
@@ -81,10 +82,62 @@ def test_arrays_and_pictures_are_the_same_reference(klein):
     assert not np.array_equal(from_pil, draw(klein))
 
 
-def test_encode_prompt(klein):
-    embeds, ids = klein.encode_prompt(SMALL["prompt"], max_sequence_length=32)
-    assert embeds.shape[:2] == (1, 32) and ids.shape == (1, 32, 4) and ids[0, -1, 3] == 31
-    assert np.array_equal(draw(klein, prompt=None, prompt_embeds=embeds), draw(klein))
+def test_floats_are_not_rounded(klein):
+    deep = np.random.default_rng(1).random((64, 64, 3), np.float32)
+    rounded = (deep * 255).round() / np.float32(255)
+    assert not np.array_equal(draw(klein, image=deep, output_type="np"), draw(klein, image=rounded))
+    assert np.array_equal(draw(klein, image=deep), draw(klein, image=deep.astype(np.float64) * 2 - 1))
+    words = (deep * 65535).round().astype(np.uint16)
+    assert np.abs(draw(klein, image=deep).astype(int) - draw(klein, image=words)).max() <= 1
+
+
+def test_references_of_each_sample(klein):
+    random = np.random.default_rng(3)
+    red, blue = (PIL.Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)) for _ in "ab")
+    seeds = [flux2.Generator(7), flux2.Generator(8)]
+    pair = klein(**{**SMALL, "image": [[red], [blue]]}, num_images_per_prompt=2, generator=seeds).images
+    assert np.array_equal(np.asarray(pair[0]), draw(klein, image=red))
+    assert np.array_equal(np.asarray(pair[1]), draw(klein, image=blue, generator=flux2.Generator(8)))
+
+
+def test_references_as_latents(klein):
+    picture = np.random.default_rng(4).random((1, 64, 64, 3), np.float32)
+    latents = klein.vae.encode(picture.transpose(0, 3, 1, 2) * 2 - 1).latent_dist.mode()
+    patches = latents.reshape(1, 32, 4, 2, 4, 2).transpose(0, 1, 3, 5, 2, 4).reshape(1, 128, 4, 4)
+    away = np.abs(draw(klein, image=picture[0]).astype(int) - draw(klein, image=patches))
+    assert away.max() <= 1
+
+
+def test_attention_mask(klein):
+    tokens = SMALL["max_sequence_length"] + 4
+    seen = np.ones((1, tokens), bool)
+    assert np.array_equal(draw(klein, attention_kwargs={"attention_mask": seen}), draw(klein))
+    seen[:, 8:16] = False
+    hidden = draw(klein, attention_kwargs={"attention_mask": seen})
+    bias = np.where(seen, 0.0, -np.inf)[:, None, None, :]
+    assert np.array_equal(hidden, draw(klein, attention_kwargs={"attention_mask": bias}))
+    assert not np.array_equal(hidden, draw(klein))
+
+
+def test_unknown_attention_kwargs_are_told(klein, caplog):
+    draw(klein, attention_kwargs={"nonsense": 1})
+    assert "nonsense" in caplog.text
+
+
+def test_vae_tiling(klein):
+    pipe = flux2.DiffusionPipeline.from_pipe(klein)
+    pipe.enable_vae_tiling()
+    assert np.array_equal(draw(pipe), draw(klein))  # smaller than a tile
+    pipe.disable_vae_tiling()
+    assert np.array_equal(draw(pipe), draw(klein))
+    assert klein._vae_tiling != pipe._vae_tiling
+
+
+def test_preview(klein):
+    seen = []
+    draw(klein, num_inference_steps=3, preview=lambda pipe, step, images: seen.append((step, images)))
+    assert [step for step, _ in seen] == [0, 1, 2]
+    assert all(isinstance(image, PIL.Image.Image) for _, images in seen for image in images)
 
 
 def test_callback(klein):
@@ -125,6 +178,28 @@ def test_callback_that_interrupts(klein):
     arguments = {**SMALL, "num_inference_steps": 4, "generator": flux2.Generator(1)}
     latents = dev(**arguments, output_type="latent", callback_on_step_end=stop).images
     assert len(kept) == 2 and np.array_equal(latents, kept[1])
+
+
+def test_another_thread_interrupts(klein):
+    begun = threading.Event()
+
+    def stop():
+        begun.wait()
+        klein._interrupt = True
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    klein.set_progress_bar_config(disable=True)
+    counted = []
+
+    def count(pipe, step, _timestep, tensors):
+        counted.append(step)
+        begun.set()
+        thread.join()
+        return tensors
+
+    draw(klein, num_inference_steps=5, callback_on_step_end=count)
+    assert counted == [0] and klein.num_timesteps == 5
 
 
 @pytest.mark.parametrize("returned", [None, {"latents": np.zeros(3, np.float32)}])
