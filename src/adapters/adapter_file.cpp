@@ -200,14 +200,30 @@ fs::path find_adapter(const fs::path& path) {
          "give the file itself");
 }
 
+namespace {
+
+// A whole model in an adapter's place: its tensors are of no form of adapter.
+void refuse_model(const fs::path& file) {
+  const std::vector<PartKind> parts = parts_in_file(file);
+  if (parts.empty()) return;
+  refuse(file.string(),
+         fmt::format("holds the weights of a {} and no adapter", name_of(parts.front())),
+         "a model is given by -m or --transformer, --text-encoder, --vae; an adapter is a LoRA or "
+         "one of its kin");
+}
+
+}  // namespace
+
 AdapterFile read_adapter(const fs::path& path) {
   const fs::path file = find_adapter(path);
   const fs::path config = file.parent_path() / "adapter_config.json";
   std::error_code ignored;
   const bool of_peft = file.filename() == "adapter_model.safetensors";
   const bool configured = of_peft && fs::is_regular_file(config, ignored);
-  return parse_adapter(read_weights_file(file), file.string(),
-                       configured ? read_text(config) : std::string());
+  AdapterFile adapter = parse_adapter(read_weights_file(file), file.string(),
+                                      configured ? read_text(config) : std::string());
+  if (adapter.modules.empty()) refuse_model(file);
+  return adapter;
 }
 
 }  // namespace flux2

@@ -62,7 +62,7 @@ std::optional<AdapterKey> parse_adapter_key(std::string_view key);
 /// Reads an adapter: a safetensors file, or a folder with adapter_model.safetensors,
 /// pytorch_lora_weights.safetensors or one file of weights alone.
 /// @throws Error bad_file: see read_weights_file; two spellings of one tensor; an alpha that is no
-///         number; tensors that hold NaN or infinity
+///         number; tensors that hold NaN or infinity; the weights of a model
 AdapterFile read_adapter(const std::filesystem::path& path);
 
 /// The file that read_adapter(path) reads.

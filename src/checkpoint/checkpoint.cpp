@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <regex>
 #include <set>
 #include <utility>
 
@@ -108,6 +109,18 @@ std::optional<fs::path> only_weights_file(const fs::path& folder) {
   return only;
 }
 
+// "NAME-00002-of-00003" is the second of three files that only together are a part.
+void require_no_shard(const fs::path& file) {
+  static const std::regex shard(R"(.*-0*(\d{1,9})-of-0*(\d{1,9}))");
+  std::smatch numbers;
+  const std::string name = file.stem().string();
+  if (!std::regex_match(name, numbers, shard) || numbers[2] == "1") return;
+  refuse(file,
+         fmt::format("is shard {} of {} and nothing by itself", numbers.str(1), numbers.str(2)),
+         "give the folder that holds all of them and their index.json; shards of a GGUF file are "
+         "joined by llama-gguf-split --merge");
+}
+
 fs::path weights_of(const fs::path& path, std::string_view stem) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) {
@@ -200,6 +213,7 @@ struct Checkpoint::Files {
 
   static Files read(const fs::path& path, const fs::path& weights) {
     if (weights.extension() == ".json") return {path, open_index(weights), {}};
+    require_no_shard(weights);
     WeightsFile content = read_weights_file(weights);
     const ModelFacts facts = content.format == WeightsFormat::gguf
                                  ? read_gguf_facts(content.metadata)

@@ -37,6 +37,7 @@ ModelFacts read_gguf_facts(const Metadata& metadata) {
   facts.head_dim = metadata.integer(attention + "key_length");
   facts.rms_norm_eps = metadata.number(attention + "layer_norm_rms_epsilon");
   facts.rope_theta = metadata.number(*architecture + ".rope.freq_base");
+  facts.layers = metadata.integer(*architecture + ".block_count");
   return facts;
 }
 

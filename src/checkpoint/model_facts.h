@@ -16,6 +16,7 @@ struct ModelFacts {
   std::optional<std::int64_t> vision_head_dim;
   std::optional<double> rope_theta;
   std::optional<double> rms_norm_eps;
+  std::optional<std::int64_t> layers;  ///< of the whole model: a file that was cut holds fewer
 
   HeadDims heads() const {
     const HeadDims published;

@@ -205,7 +205,14 @@ PartConfig config_of_part(const fs::path& path, PartKind part) {
   const fs::path config = folder_of(path) / "config.json";
   if (is_file(config)) {
     ConfigFile file = ConfigFile::read(config);
-    if (!is_file(path) || describes(file, part)) return {std::move(file), kConfigFile};
+    const bool describing = describes(file, part);
+    if (!is_file(path) && !describing && file.has("_class_name")) {
+      throw Error(
+          ErrorCode::bad_file,
+          fmt::format("is of {}, not of FLUX.2's {}", file.text("_class_name", ""), name_of(part)),
+          config.string(), "it belongs to another model: give FLUX.2's");
+    }
+    if (!is_file(path) || describing) return {std::move(file), kConfigFile};
   }
   return {derive_config(Checkpoint::open(path, part), part), "shapes"};
 }

@@ -110,7 +110,7 @@ void take_model(const ModelSource& source, ModelPlaces& places) {
     for (const PartKind part : parts_in_file(path))
       places.parts.emplace(part, path);
     // Nothing of FLUX.2: opening it as what it should be says what it is.
-    if (places.parts.empty()) places.parts.emplace(PartKind::transformer, path);
+    if (places.parts.empty()) Checkpoint::open(path, PartKind::transformer);
   } else {
     refuse(path, "there is no such folder or file", "give a model folder or file");
   }
@@ -163,6 +163,9 @@ ModelPlaces find_places(const ModelSource& source) {
   take_named(source, places);
   for (const PartKind part : {PartKind::transformer, PartKind::vae}) {
     if (places.parts.contains(part)) continue;
+    // A file that is not what it was given as is the nearer reason.
+    for (const auto& [given, path] : places.parts)
+      Checkpoint::open(path, given);
     const std::string where = source.model.empty() ? std::string("model") : places.path.string();
     throw Error(ErrorCode::bad_file, fmt::format("has no {} of FLUX.2", name_of(part)), where,
                 fmt::format("give a folder with model_index.json, or the part itself: {} FILE",

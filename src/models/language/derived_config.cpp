@@ -26,10 +26,11 @@ struct Published {
   double rope_theta;
   double rms_norm_eps;
   std::int64_t layers;
+  std::int64_t tapped;                 // the layers that FLUX.2 reads: a file may be cut to them
   std::array<std::int64_t, 2> widths;  // of the models with so many layers
 };
-constexpr Published kQwen3 = {1e6, 1e-6, 36, {2560, 4096}};
-constexpr Published kMistral3 = {1e9, 1e-5, 40, {5120, 5120}};
+constexpr Published kQwen3 = {1e6, 1e-6, 36, 27, {2560, 4096}};
+constexpr Published kMistral3 = {1e9, 1e-5, 40, 30, {5120, 5120}};
 constexpr std::int64_t kMistralWidth = 5120;
 constexpr std::int64_t kMistralMlp = 32768;
 constexpr std::int64_t kPixtralWidth = 1024;
@@ -43,8 +44,15 @@ std::int64_t whole_layers(const Checkpoint& checkpoint, const std::string& prefi
   const std::int64_t width = dimension_of(checkpoint, prefix + "embed_tokens.weight", 1);
   const bool known =
       std::find(published.widths.begin(), published.widths.end(), width) != published.widths.end();
-  if (known && held <= published.layers) return published.layers;
-  return checkpoint.find(prefix + "norm.weight") == nullptr ? held + 1 : held;
+  const std::int64_t whole =
+      checkpoint.facts().layers.value_or(known ? published.layers : std::int64_t{0});
+  const bool ends = checkpoint.find(prefix + "norm.weight") != nullptr;
+  if (held > whole) return ends ? held : held + 1;
+  if (held < whole && held != published.tapped && ends) {
+    refuse(checkpoint, fmt::format("holds {} of the {} layers of its model", held, whole),
+           "the file is incomplete: get it again");
+  }
+  return whole;
 }
 
 // "hidden_size": ..., ... of the decoder below `prefix`.
