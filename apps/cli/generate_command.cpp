@@ -11,6 +11,7 @@
 #include "pull_command.h"
 #include "request_builder.h"
 #include "signals.h"
+#include "stored_text.h"
 
 namespace flux2::cli {
 namespace {
@@ -121,6 +122,10 @@ void log_model(const Pipeline& pipeline) {
   spdlog::debug("model {} ({}) in {}", model.name, to_string(model.family),
                 one_line(model.path.string()));
   spdlog::debug("backend {}", pipeline.backend());
+  for (const ModelPart& part : model.parts) {
+    const auto level = is_quantised(part) ? spdlog::level::info : spdlog::level::debug;
+    spdlog::log(level, "{}: {}", part.name, describe_types(part));
+  }
 }
 
 }  // namespace

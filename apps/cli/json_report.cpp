@@ -27,6 +27,7 @@ Json json_of(const std::vector<ModelPart>& parts) {
                     {"parameters", part.parameters},
                     {"bytes", part.bytes},
                     {"dtypes", part.dtypes},
+                    {"computed_as", part.computed_as},
                     {"notes", part.notes}});
   }
   return list;

@@ -35,7 +35,7 @@ std::string run_report(const Run& run);
 
 /// The same for models: an array of {name, path, family, pipeline, defaults {width, height, steps,
 /// guidance_scale, max_sequence_length}, parts [{name, class, tensors, parameters, bytes,
-/// dtypes}]}.
+/// dtypes, computed_as}]}.
 std::string models_report(const std::vector<ModelInfo>& models,
                           const std::vector<ModelFile>& files);
 

@@ -15,7 +15,8 @@ void add_machine_options(CLI::App& app, PipelineOptions& options, const std::str
                        {"bf16", Compute::bf16},
                        {"int8", Compute::int8},
                        {"auto", Compute::automatic}},
-                      "what matrices are multiplied in; auto: bf16 where the processor has it")
+                      "what matrices are multiplied in; auto: bf16 where the processor has it, "
+                      "int8 what is stored so")
       ->group(group);
   add_choice<Device>(app, "--device", options.device,
                      {{"cpu", Device::cpu}, {"cuda", Device::cuda}, {"auto", Device::automatic}},

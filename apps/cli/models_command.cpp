@@ -1,7 +1,6 @@
 #include "models_command.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "option_binding.h"
 #include "pull_command.h"
 #include "signals.h"
+#include "stored_text.h"
 
 namespace flux2::cli {
 namespace {
@@ -46,7 +46,7 @@ std::string text_of(const ModelPart& part) {
   std::string text = fmt::format(
       "\n  {:<13} {:<32} {:>9} {:>10}  {} in {} tensors\n  {:13} {} names, sizes from {}, in {}",
       part.name, part.class_name, with_prefix(part.parameters, ""), with_prefix(part.bytes, "B"),
-      fmt::join(part.dtypes, "+"), part.tensors, "", part.names, part.sizes_from,
+      describe_types(part), part.tensors, "", part.names, part.sizes_from,
       one_line(part.path.string()));
   for (const std::string& note : part.notes)
     text += fmt::format("\n  {:13} {}", "", one_line(note));

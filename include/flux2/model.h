@@ -60,6 +60,10 @@ struct ModelPart {
   std::int64_t parameters = 0;      ///< elements of these tensors
   std::int64_t bytes = 0;           ///< as stored
   std::vector<std::string> dtypes;  ///< stored types, most bytes first: "BF16", "F32"
+  /// What each of `dtypes` is computed in, in the same order: "bf16", "int8", "int8 and bf16";
+  /// "f32" where no matrix has it, "not used" where nothing reads it. Of a loaded pipeline as it
+  /// computes, else as it would on this machine where no type of computing is asked for.
+  std::vector<std::string> computed_as;
   std::vector<std::string> notes;   ///< what its files say and nothing uses
 };
 

@@ -21,7 +21,9 @@ namespace FLUX2_API flux2 {
 
 /// What the matmuls compute in. Accumulation and the residual stream are f32 in any case.
 enum class Compute {
-  automatic,  ///< bf16 where the processor has it, else f32
+  /// bf16 where the processor has it, else f32; layers of the blocks that are stored as 8-bit
+  /// integers with a scale an output in int8.
+  automatic,
   f32,        ///< the reference's numbers to 1e-4
   bf16,       ///< twice as fast, half the memory
   /// The linear layers of the blocks in 8-bit integers, the rest in bf16 where the processor has

@@ -116,17 +116,31 @@ class Loader {
 
 }  // namespace
 
-std::int64_t WeightsTable::packed_elements(Sensitivity sensitivity) const {
-  std::int64_t elements = 0;
+std::vector<StoredTensor> WeightsTable::sources_of(const Entry& entry,
+                                                   const Checkpoint& checkpoint) {
+  std::vector<StoredTensor> tensors;
+  for (const Source& source : entry.sources) {
+    if (const StoredTensor* tensor = checkpoint.find(source.name)) tensors.push_back(*tensor);
+  }
+  return tensors;
+}
+
+std::int64_t WeightsTable::packed_bytes(const Checkpoint& checkpoint, const Ops& ops) const {
+  std::int64_t bytes = 0;
+  const auto add = [&bytes](const std::vector<Source>& sources, DType type) {
+    for (const Source& source : sources)
+      bytes += source.shape.elements() * static_cast<std::int64_t>(size_of(type));
+  };
   for (const Entry& entry : entries_) {
     if (entry.kind == WeightKind::unused || entry.kind == WeightKind::embedding) continue;
-    if (entry.sensitivity != sensitivity) continue;
-    for (const std::vector<Source>* sources : {&entry.sources, &entry.bias}) {
-      for (const Source& source : *sources)
-        elements += source.shape.elements();
-    }
+    const bool linear = entry.kind == WeightKind::linear;
+    const std::vector<StoredTensor> stored =
+        linear ? sources_of(entry, checkpoint) : std::vector<StoredTensor>{};
+    add(entry.sources,
+        entry.kind == WeightKind::vector ? DType::f32 : ops.linear_type(stored, entry.sensitivity));
+    add(entry.bias, DType::f32);
   }
-  return elements;
+  return bytes;
 }
 
 void WeightsTable::check(const Checkpoint& checkpoint) const {

@@ -55,10 +55,12 @@ class WeightsTable {
 
   const std::vector<Entry>& entries() const { return entries_; }
 
-  /// Elements that load() packs into linear layers of that sensitivity (everything that is no
-  /// linear layer is sensitive): without what is unused, and without embedding tables, which stay
-  /// in the file.
-  std::int64_t packed_elements(Sensitivity sensitivity) const;
+  /// The tensors that `entry` is made of, without its bias. One that is missing is left out.
+  static std::vector<StoredTensor> sources_of(const Entry& entry, const Checkpoint& checkpoint);
+
+  /// Bytes that load() has `ops` keep, bar padding: without what is unused, and without embedding
+  /// tables, which stay in the file.
+  std::int64_t packed_bytes(const Checkpoint& checkpoint, const Ops& ops) const;
 
   /// Holds the table against the files: every declared tensor is there, with its shape and a
   /// floating type, and nothing else is. Unused tensors may be there or not.

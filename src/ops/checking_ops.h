@@ -51,6 +51,10 @@ class CheckingOps final : public Ops {
   Tensor download(const Tensor& device) override { return tested_.download(device); }
   void trim() override;
 
+  DType linear_type(std::span<const StoredTensor> row_blocks,
+                    Sensitivity sensitivity) const override {
+    return tested_.linear_type(row_blocks, sensitivity);
+  }
   Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
                         Sensitivity sensitivity) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;

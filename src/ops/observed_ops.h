@@ -44,6 +44,10 @@ class ObservedOps : public Ops {
                         Sensitivity sensitivity) override {
     return inner_.prepare_linear(row_blocks, bias, sensitivity);
   }
+  DType linear_type(std::span<const StoredTensor> row_blocks,
+                    Sensitivity sensitivity) const override {
+    return inner_.linear_type(row_blocks, sensitivity);
+  }
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override {
     return inner_.prepare_conv2d(kernel, bias);
   }

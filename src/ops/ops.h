@@ -125,6 +125,10 @@ class Ops {
   Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias) {
     return prepare_linear(row_blocks, bias, Sensitivity::sensitive);
   }
+  /// The type that such a layer would be kept and multiplied in: decided by what is computed in,
+  /// what the layer bears and how it is stored. Of no blocks at all: that of a matmul's operand.
+  virtual DType linear_type(std::span<const StoredTensor> row_blocks,
+                            Sensitivity sensitivity) const = 0;
   /// A convolution: `kernel` [out, in, kh, kw], bias f32 [out].
   virtual Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) = 0;
   /// A table [rows, width] for `embedding`. May go on reading the mapped file.

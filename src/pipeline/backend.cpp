@@ -77,7 +77,11 @@ Backend make_backend(const PipelineOptions& options) {
   Backend backend;
   backend.threads = options.threads > 0 ? options.threads : available_cores();
   backend.compute = chosen(options.compute, isa);
-  backend.ops = make_cpu_ops({.compute = type_of(backend.compute), .most = isa});
+  backend.ops =
+      make_cpu_ops({.compute = type_of(backend.compute),
+                    .most = isa,
+                    .integers = options.compute == Compute::automatic ? StoredIntegers::kept
+                                                                      : StoredIntegers::converted});
   return backend;
 }
 

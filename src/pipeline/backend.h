@@ -16,8 +16,6 @@ struct Backend {
 
   /// Bytes of a matmul input.
   std::int64_t operand_size() const;
-  /// Bytes of a packed weight of the blocks, which are nearly all of a model.
-  std::int64_t weight_size() const { return compute == Compute::int8 ? 1 : operand_size(); }
 };
 
 /// "cpu bf16 avx512_bf16, 2 threads"

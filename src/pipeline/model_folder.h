@@ -68,7 +68,8 @@ struct ModelFolder {
 };
 
 /// What an open model holds: the headers of its weights are read.
+/// @param ops  what would compute
 /// @throws Error bad_file
-ModelInfo describe_model(const ModelFolder& model);
+ModelInfo describe_model(const ModelFolder& model, const Ops& ops);
 
 }  // namespace flux2

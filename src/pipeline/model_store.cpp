@@ -1,14 +1,15 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <map>
+#include <utility>
 
 #include "flux2/error.h"
 #include "flux2/hub.h"
 #include "flux2/model.h"
+#include "pipeline/backend.h"
 #include "pipeline/model_folder.h"
+#include "pipeline/stored_types.h"
 
 namespace flux2 {
 namespace {
@@ -58,23 +59,7 @@ std::string names_of(const Checkpoint& weights) {
   return weights.prefix().empty() ? family : fmt::format("{} below {}", family, weights.prefix());
 }
 
-// Stored types, most bytes first.
-std::vector<std::string> encodings_of(const Checkpoint& weights) {
-  std::map<std::string, std::int64_t> bytes_of_type;
-  for (const auto& [name, tensor] : weights.tensors())
-    bytes_of_type[std::string(encoding_of(tensor))] +=
-        static_cast<std::int64_t>(tensor.bytes.size());
-  std::vector<std::pair<std::int64_t, std::string>> types;
-  for (const auto& [type, bytes] : bytes_of_type)
-    types.emplace_back(-bytes, type);
-  std::sort(types.begin(), types.end());
-  std::vector<std::string> names;
-  for (const auto& [bytes, type] : types)
-    names.push_back(type);
-  return names;
-}
-
-ModelPart describe_part(const fs::path& path, PartKind kind) {
+ModelPart describe_part(const fs::path& path, PartKind kind, const Ops& ops) {
   const PartConfig config = config_of_part(path, kind);
   const Checkpoint weights = Checkpoint::open(path, kind);
   ModelPart part = {.name = std::string(name_of(kind)),
@@ -84,8 +69,13 @@ ModelPart describe_part(const fs::path& path, PartKind kind) {
                     .sizes_from = config.from,
                     .tensors = static_cast<std::int64_t>(weights.tensors().size()),
                     .bytes = static_cast<std::int64_t>(weights.bytes()),
-                    .dtypes = encodings_of(weights),
+                    .dtypes = {},
+                    .computed_as = {},
                     .notes = weights.notes()};
+  for (StoredType& type : stored_types(kind, config.file, weights, ops)) {
+    part.dtypes.push_back(std::move(type.name));
+    part.computed_as.push_back(std::move(type.computed_as));
+  }
   for (const auto& [name, tensor] : weights.tensors())
     part.parameters += tensor.shape.elements();
   return part;
@@ -108,21 +98,22 @@ fs::path find_model(const std::string& model) {
 
 ModelFile inspect_file(const fs::path& file) {
   ModelFile info = {.path = file, .parts = {}};
+  const Backend backend = make_backend({});
   for (const PartKind part : parts_in_file(file))
-    info.parts.push_back(describe_part(file, part));
+    info.parts.push_back(describe_part(file, part, *backend.ops));
   if (info.parts.empty()) Checkpoint::open(file, PartKind::transformer);  // says what it is instead
   return info;
 }
 
 ModelInfo inspect_model(const fs::path& path) {
-  return describe_model(ModelFolder::open(path));
+  return inspect_model(ModelSource{.model = path.string()});
 }
 
 ModelInfo inspect_model(const ModelSource& source) {
-  return describe_model(ModelFolder::open(source));
+  return describe_model(ModelFolder::open(source), *make_backend({}).ops);
 }
 
-ModelInfo describe_model(const ModelFolder& model) {
+ModelInfo describe_model(const ModelFolder& model, const Ops& ops) {
   ModelInfo info = {.name = model.name,
                     .path = model.path,
                     .family = model.traits->family,
@@ -132,7 +123,8 @@ ModelInfo describe_model(const ModelFolder& model) {
                     .parts = {}};
   for (const PartKind part : {PartKind::text_encoder, PartKind::transformer, PartKind::vae}) {
     const auto place = model.places.parts.find(part);
-    if (place != model.places.parts.end()) info.parts.push_back(describe_part(place->second, part));
+    if (place == model.places.parts.end()) continue;
+    info.parts.push_back(describe_part(place->second, part, ops));
   }
   return info;
 }

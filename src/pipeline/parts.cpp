@@ -44,10 +44,7 @@ std::int64_t Parts::obtainable_memory() const {
 // Text encoder and transformer are the large parts: what is not needed now goes first. Its memory
 // is not given back but becomes the next part's, since clearing new pages takes longer than
 // packing.
-void Parts::make_room(const WeightsTable& table, const std::string& what) {
-  const std::int64_t needed =
-      table.packed_elements(Sensitivity::sensitive) * backend_.operand_size() +
-      table.packed_elements(Sensitivity::tolerant) * backend_.weight_size();
+void Parts::make_room(std::int64_t needed, const std::string& what) {
   const bool fits = needed + kHeadroom <= obtainable_memory();
   if (residency_ == Residency::release || !fits) drop_models();
   const auto idle = static_cast<std::int64_t>(backend_.ops->idle_bytes());
@@ -105,7 +102,7 @@ const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monito
   } else {
     encoder = make_language_model(model_.config_of(PartKind::text_encoder).file, use);
     const WeightsTable table = encoder->weights(weights);
-    make_room(table, "the text encoder");
+    make_room(table.packed_bytes(weights, *backend_.ops), "the text encoder");
     table.load(weights, ops, reporting_to(monitor), wanted_text_change_.change.get());
     text_change_ = wanted_text_change_;
     text_encoder_use_ = use;
@@ -126,7 +123,7 @@ const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
   } else {
     transformer.emplace(model_.transformer);
     const WeightsTable table = transformer->weights();
-    make_room(table, "the transformer");
+    make_room(table.packed_bytes(weights, *backend_.ops), "the transformer");
     table.load(weights, ops, reporting_to(monitor), wanted_transformer_change_.change.get());
     transformer_change_ = wanted_transformer_change_;
   }

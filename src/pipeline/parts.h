@@ -42,7 +42,7 @@ class Parts {
   std::int64_t obtainable_memory() const;
   /// Before the weights of `table` are loaded.
   /// @throws Error out_of_memory if they fit even less
-  void make_room(const WeightsTable& table, const std::string& what);
+  void make_room(std::int64_t needed, const std::string& what);
   void drop_models();
   /// Brings a model that is loaded with `applied` to `wanted`.
   void change(const WeightsTable& table, const Checkpoint& weights, PartChange& applied,

@@ -25,8 +25,8 @@ class Pipeline::Impl {
  public:
   Impl(const ModelSource& source, const PipelineOptions& options)
       : folder_(ModelFolder::open(source)),
-        info_(describe_model(folder_)),
         backend_(make_backend(options)),
+        info_(describe_model(folder_, *backend_.ops)),
         parts_(folder_, backend_, options.residency),
         shelf_(folder_) {}
 
@@ -129,8 +129,8 @@ class Pipeline::Impl {
   }
 
   ModelFolder folder_;
-  ModelInfo info_;
   Backend backend_;
+  ModelInfo info_;
   Parts parts_;
   AdapterShelf shelf_;
   std::mutex mutex_;

@@ -22,7 +22,7 @@ struct CpuTable final : PreparedWeight {
 /// so on.
 class CpuOps final : public Ops {
  public:
-  CpuOps(ComputeType compute, Isa isa);
+  CpuOps(ComputeType compute, Isa isa, StoredIntegers integers);
 
   using Ops::activate;
   using Ops::adaln;
@@ -39,6 +39,8 @@ class CpuOps final : public Ops {
   void trim() override;
   std::size_t idle_bytes() const override { return pool_->idle_bytes(); }
 
+  DType linear_type(std::span<const StoredTensor> row_blocks,
+                    Sensitivity sensitivity) const override;
   Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
                         Sensitivity sensitivity) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;
@@ -84,6 +86,7 @@ class CpuOps final : public Ops {
                       const Tensor& residual);
 
   ComputeType compute_;
+  StoredIntegers integers_;
   DType compute_dtype_;
   std::string name_;
   const Kernels& kernels_;

@@ -48,16 +48,25 @@ void limit_process_isa(Isa most);
 /// What limit_process_isa was called with, if it was.
 std::optional<Isa> process_isa_limit();
 
+/// What becomes of linear layers that are stored as 8-bit integers with a scale an output.
+enum class StoredIntegers {
+  converted,  ///< they are computed as all others
+  /// They are computed in int8 where their declaration allows it: what their file was made for.
+  kept,
+};
+
 struct CpuOptions {
   ComputeType compute = ComputeType::f32;
   std::optional<Isa> most;  ///< use no more than this; none: what the processor has
+  StoredIntegers integers = StoredIntegers::converted;
 };
 
 /// The CPU backend: oneDNN for matmuls and convolutions, kernels of its own for the rest, run by
 /// as many threads as `thread_count()` says at each call.
 ///
-/// Role::operand tensors are bf16 when computing in bf16 (or in int8 beside bf16), all others f32. Weights are packed once
-/// into the layout that the matmul reads; of the mapped file only embedding tables stay in use.
+/// Role::operand tensors are bf16 when computing in bf16 (or in int8 beside bf16), all others f32.
+/// Weights are packed once into the layout that the matmul reads; of the mapped file only embedding
+/// tables stay in use.
 /// @throws Error invalid_request if bf16 is asked for where oneDNN cannot compute in it
 std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);
 

@@ -33,8 +33,9 @@ std::string_view name_of(ComputeType compute) {
 
 }  // namespace
 
-CpuOps::CpuOps(ComputeType compute, Isa isa)
+CpuOps::CpuOps(ComputeType compute, Isa isa, StoredIntegers integers)
     : compute_(compute),
+      integers_(integers),
       compute_dtype_(operand_type(compute, isa)),
       name_(fmt::format("cpu {} {}", name_of(compute), flux2::name_of(isa))),
       kernels_(isa == Isa::avx2 ? kernels_avx2() : kernels_avx512()),
@@ -51,7 +52,8 @@ CpuOps::CpuOps(ComputeType compute, Isa isa)
 
 std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options) {
   const Isa best = best_isa();
-  return std::make_unique<CpuOps>(options.compute, std::min(best, options.most.value_or(best)));
+  return std::make_unique<CpuOps>(options.compute, std::min(best, options.most.value_or(best)),
+                                  options.integers);
 }
 
 Tensor CpuOps::empty(const Shape& shape, Role role) {
@@ -82,13 +84,25 @@ Tensor CpuOps::dense(const Tensor& x, DType dtype) {
   return result;
 }
 
+DType CpuOps::linear_type(std::span<const StoredTensor> row_blocks, Sensitivity sensitivity) const {
+  const auto integers = [](const StoredTensor& block) {
+    return block.decoder != nullptr && block.decoder->int8_rows() != nullptr;
+  };
+  if (row_blocks.empty() || sensitivity != Sensitivity::tolerant ||
+      !Int8Linear::fits(row_elements(row_blocks.front()))) {
+    return compute_dtype_;
+  }
+  const bool kept = integers_ == StoredIntegers::kept &&
+                    std::all_of(row_blocks.begin(), row_blocks.end(), integers);
+  return kept || compute_ == ComputeType::int8 ? DType::i8 : compute_dtype_;
+}
+
 Weight CpuOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
                               Sensitivity sensitivity) {
   assert(!row_blocks.empty());
   const StoredRows rows(row_blocks, compute_dtype_);
   const Shape shape = {rows.count(), rows.width()};
-  if (compute_ == ComputeType::int8 && sensitivity == Sensitivity::tolerant &&
-      Int8Linear::fits(rows.width())) {
+  if (linear_type(row_blocks, sensitivity) == DType::i8) {
     auto packed = int8_.pack(row_blocks);
     if (bias.defined()) packed->bias = upload(bias, Role::stream);
     return {shape, packed};

@@ -29,6 +29,9 @@ class ReferenceOps final : public Ops {
   Tensor upload(const Tensor& host, Role role) override;
   Tensor download(const Tensor& device) override;
 
+  DType linear_type(std::span<const StoredTensor>, Sensitivity) const override {
+    return DType::f32;
+  }
   Weight prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,
                         Sensitivity sensitivity) override;
   Weight prepare_conv2d(const StoredTensor& kernel, const Tensor& bias) override;
