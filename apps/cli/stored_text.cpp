@@ -15,9 +15,11 @@ std::string describe_types(const ModelPart& part) {
 
 bool is_quantised(const ModelPart& part) {
   constexpr std::array<std::string_view, 4> kPlain = {"F32", "BF16", "F16", "F64"};
-  return std::any_of(part.dtypes.begin(), part.dtypes.end(), [&](const std::string& type) {
-    return std::find(kPlain.begin(), kPlain.end(), type) == kPlain.end();
-  });
+  for (std::size_t i = 0; i < part.dtypes.size(); ++i) {
+    const bool plain = std::find(kPlain.begin(), kPlain.end(), part.dtypes[i]) != kPlain.end();
+    if (!plain && part.computed_as[i] != "not used") return true;
+  }
+  return false;
 }
 
 }  // namespace flux2::cli
