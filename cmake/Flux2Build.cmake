@@ -96,6 +96,8 @@ function(flux2_test NAME)
                                         ${ARG_DEPENDS})
   flux2_test_options(${NAME})
   target_precompile_headers(${NAME} REUSE_FROM flux2_test_headers)
+  # What a test sees must not depend on what an earlier one left in the user's prompt cache.
   gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 120
-                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABEL}")
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABEL}"
+                                  ENVIRONMENT FLUX2_PROMPT_CACHE_MB=0)
 endfunction()

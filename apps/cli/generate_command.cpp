@@ -107,12 +107,23 @@ void log_run(const Run& run) {
     spdlog::debug("step {:<17} {:8.2f} s", i + 1, run.result.step_seconds[i]);
   }
   spdlog::debug("{:<22} {:8.2f} s", "all", run.seconds);
+  spdlog::debug("{} texts out of the prompt cache", run.result.cached_prompts);
   spdlog::debug("peak memory {:.0f} MiB",
                 static_cast<double>(run.result.peak_memory_bytes) / kMebibyte);
 }
 
+std::optional<PromptCacheOptions> prompt_cache(const GenerateOptions& options) {
+  constexpr std::int64_t kMega = 1'000'000;
+  if (options.no_prompt_cache || options.prompt_cache_mb == 0) return std::nullopt;
+  PromptCacheOptions cache;
+  if (options.prompt_cache_mb) cache.max_bytes = *options.prompt_cache_mb * kMega;
+  return cache;
+}
+
 // The program makes one call and ends: a part that has done its work only takes memory.
-PipelineOptions for_one_call(PipelineOptions options) {
+PipelineOptions for_one_call(const GenerateOptions& given) {
+  PipelineOptions options = given.pipeline;
+  options.prompt_cache = prompt_cache(given);
   options.residency = PipelineOptions::Residency::release;
   return options;
 }
@@ -143,7 +154,7 @@ void run_generate(const GenerateOptions& options) {
   if (!model.model.empty()) {
     model.model = bring_model(model.model, progress_style(options), signals.token());
   }
-  const Pipeline pipeline = Pipeline::load(model, for_one_call(options.pipeline));
+  const Pipeline pipeline = Pipeline::load(model, for_one_call(options));
   log_model(pipeline);
   const Result result = draw(pipeline, built.request, options, files.previews, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");

@@ -167,6 +167,13 @@ void add_machine(CLI::App& app, GenerateOptions& o) {
       {{"auto", VaeTiling::automatic}, {"on", VaeTiling::on}, {"off", VaeTiling::off}},
       "let the VAE work in tiles; auto: where a whole picture does not fit")
       ->group(group);
+  app.add_flag("--no-prompt-cache", o.no_prompt_cache,
+               "encode every prompt; neither read nor keep embeddings on disk (see flux2 cache)")
+      ->group(group);
+  add_number<int>(app, "--prompt-cache-mb", o.prompt_cache_mb, {0, 1 << 30},
+                  "size of the cache of encoded prompts; 0: none; 512")
+      ->envname("FLUX2_PROMPT_CACHE_MB")
+      ->group(group);
   add_progress_option(app, o.progress, group);
   add_verbosity(app, o.verbosity, group);
 }
@@ -187,7 +194,7 @@ CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
 }
 
 std::string option_of_argument(const std::string& argument) {
-  constexpr std::array<std::pair<const char*, const char*>, 30> kOptions = {{
+  constexpr std::array<std::pair<const char*, const char*>, 31> kOptions = {{
       {"prompt", "--prompt"},
       {"image", "--image"},
       {"image_per_sample", "--image-per-sample"},
@@ -217,6 +224,7 @@ std::string option_of_argument(const std::string& argument) {
       {"keep_unmasked", "--keep-unmasked"},
       {"outpaint", "--outpaint"},
       {"negative_prompt", "--negative-prompt"},
+      {"prompt_cache", "--prompt-cache-mb"},
       {"caption_upsample_temperature", "--caption-upsample-temperature"},
   }};
   for (const auto& [name, option] : kOptions) {

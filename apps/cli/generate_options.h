@@ -58,6 +58,8 @@ struct GenerateOptions {
   std::optional<std::string> model;
   ModelOptions parts;
   PipelineOptions pipeline;
+  bool no_prompt_cache = false;
+  std::optional<int> prompt_cache_mb;
   VaeTiling vae_tiling = VaeTiling::automatic;
   ProgressStyle progress = ProgressStyle::automatic;
   Verbosity verbosity = Verbosity::normal;

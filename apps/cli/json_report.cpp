@@ -84,6 +84,7 @@ std::string run_report(const Run& run) {
   }
   json["step_seconds"] = run.result.step_seconds;
   json["peak_memory_bytes"] = run.result.peak_memory_bytes;
+  json["cached_prompts"] = run.result.cached_prompts;
   if (!run.result.rewritten_prompts.empty()) {
     json["rewritten_prompts"] = run.result.rewritten_prompts;
   }

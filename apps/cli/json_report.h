@@ -28,9 +28,9 @@ struct Run {
 /// One JSON object, indented, without a newline at its end:
 /// files, seeds, width, height, steps, guidance_scale, model {name, path, family, pipeline},
 /// backend, compute, threads, seconds, stages [{name, seconds}], step_seconds, peak_memory_bytes,
-/// warnings; adapters [{name, file, sha256, kind, weight, matched, modules, left_out}] where there
-/// are some; rewritten_prompts where prompts were rewritten; latents_file and prompt_embeds_file
-/// where they were written; preview_files where previews were asked for.
+/// cached_prompts, warnings; adapters [{name, file, sha256, kind, weight, matched, modules,
+/// left_out}] where there are some; rewritten_prompts where prompts were rewritten; latents_file
+/// and prompt_embeds_file where they were written; preview_files where previews were asked for.
 std::string run_report(const Run& run);
 
 /// The same for models: an array of {name, path, family, pipeline, defaults {width, height, steps,

@@ -25,6 +25,10 @@ void add_machine_options(CLI::App& app, PipelineOptions& options, const std::str
   add_number<int>(app, "--threads", options.threads, {1, kMostThreads},
                   "default: the cores that this process may use")
       ->group(group);
+  add_choice<Pinning>(app, "--pin", options.pinning,
+                      {{"auto", Pinning::automatic}, {"on", Pinning::on}, {"off", Pinning::off}},
+                      "keep each thread on a core of its own; auto: where nothing else is running")
+      ->group(group);
   add_choice<InstructionSet>(app, "--isa", options.isa,
                              {{"avx2", InstructionSet::avx2},
                               {"avx512", InstructionSet::avx512},

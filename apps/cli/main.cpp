@@ -5,6 +5,7 @@
 #include <new>
 
 #include "bench_command.h"
+#include "cache_command.h"
 #include "flux2/flux2.h"
 #include "generate_command.h"
 #include "generate_options.h"
@@ -94,6 +95,8 @@ ExitStatus run(int argc, char** argv) {
   add_bench(program, bench_options);
   PullCommandOptions pull_options;
   const CLI::App* pull = add_pull(program, pull_options);
+  CacheCommand cache_options;
+  const CLI::App* cache = add_cache(program, cache_options);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -103,6 +106,8 @@ ExitStatus run(int argc, char** argv) {
     run_generate(generate_options);
   } else if (pull->parsed()) {
     run_pull(pull_options);
+  } else if (cache->parsed()) {
+    run_cache(cache_options);
   } else if (models->parsed()) {
     run_models(models_options);
   } else if (quantize->parsed()) {

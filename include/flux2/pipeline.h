@@ -14,6 +14,7 @@
 #include "flux2/export.h"
 #include "flux2/image.h"
 #include "flux2/model.h"
+#include "flux2/prompt_cache.h"
 #include "flux2/request.h"
 #include "flux2/run.h"
 
@@ -43,7 +44,16 @@ enum class InstructionSet {
   avx512_bf16,  ///< and its bfloat16 dot products
 };
 
-/// How a model is loaded.
+/// Whether each thread that computes stays on a core of its own during a call.
+enum class Pinning {
+  /// Where there are as many threads as cores, none of which has other work when the call begins,
+  /// and OpenMP was not told (OMP_PROC_BIND, OMP_PLACES, GOMP_CPU_AFFINITY).
+  automatic,
+  on,   ///< always; where there are more threads than cores, several share one
+  off,  ///< never
+};
+
+/// How a model is loaded. Every member may be left out of a designated initialiser.
 struct PipelineOptions {
   Compute compute = Compute::automatic;  ///< element type of the matmuls
   Device device = Device::automatic;     ///< automatic: the CPU where there is no other
@@ -54,6 +64,9 @@ struct PipelineOptions {
   /// transformer is loaded where both would not fit.
   enum class Residency { automatic, keep, release };
   Residency residency = Residency::automatic;  ///< automatic: keep what fits
+  Pinning pinning = Pinning::automatic;        ///< whether threads stay on their cores
+  /// Where prompt embeddings are kept; none: they are not.
+  std::optional<PromptCacheOptions> prompt_cache = {};
 };
 
 /// A diagonal normal distribution over latents, as the VAE encodes a picture.

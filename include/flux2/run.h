@@ -103,10 +103,13 @@ struct Result {
   /// adapters' files.
   Request request;
   std::vector<AdapterReport> adapters;  ///< what those of the request turned out to be, in order
-  std::vector<StageTime> times;         ///< in the order they ran
-  std::vector<double> step_seconds;     ///< of wall time, one a denoising step that ran
-  std::int64_t peak_memory_bytes = 0;   ///< of the process, so far
-  std::vector<std::string> warnings;    ///< what was asked for and had no effect
+  /// How many texts of the call (prompts, and what they are led away from) came out of the prompt
+  /// cache.
+  int cached_prompts = 0;
+  std::vector<StageTime> times;        ///< in the order they ran
+  std::vector<double> step_seconds;    ///< of wall time, one a denoising step that ran
+  std::int64_t peak_memory_bytes = 0;  ///< of the process, so far
+  std::vector<std::string> warnings;   ///< what was asked for and had no effect
 };
 
 }  // namespace flux2

@@ -38,6 +38,19 @@ std::span<std::byte> pages_of(std::span<const std::byte> range, bool grow) {
               fmt::format("cannot make a region of memory: {}", std::strerror(error)), name);
 }
 
+std::int64_t nanoseconds(const timespec& time) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
+}
+
+FileIdentity identity_of(const struct stat& status) {
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = static_cast<std::uint64_t>(status.st_size),
+          .modified = nanoseconds(status.st_mtim),
+          .changed = nanoseconds(status.st_ctim)};
+}
+
 // A file descriptor that is closed at the end.
 class Descriptor {
  public:
@@ -78,6 +91,7 @@ MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
     fail(path_, error);
   }
   size_ = static_cast<std::size_t>(status.st_size);
+  identity_ = identity_of(status);
   if (size_ == 0) return;
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_, 0);
   if (mapped == MAP_FAILED) {

@@ -1,12 +1,23 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 
 namespace flux2 {
+
+/// What changes when a file's content does, without reading it: no program can set the time of the
+/// last change of an inode. Zeros: no file.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;     ///< bytes
+  std::int64_t modified = 0;  ///< nanoseconds since 1970, of the content; can be set
+  std::int64_t changed = 0;   ///< the same of content, name or owner
+};
 
 /// A whole file, read-only, in the address space. Pages come from the disk when touched.
 ///
@@ -30,6 +41,9 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  /// As it was when it was opened.
+  const FileIdentity& identity() const { return identity_; }
+
   /// @throws Error bad_file if the file has been cut since it was opened
   void require_complete() const;
   /// Tells the kernel that `range` will be read soon, from front to back.
@@ -43,6 +57,7 @@ class MappedFile {
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  FileIdentity identity_;
   int descriptor_ = -1;
 };
 

@@ -1,16 +1,15 @@
 #include "base/parallel.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
+
+#include "base/pinning.h"
 
 #ifndef FLUX2_SERIAL
 #include <omp.h>
@@ -45,26 +44,13 @@ double quota_of_control_groups() {
   return quota;
 }
 
-// Hardware threads of one core share its arithmetic units: two of them multiply no faster than one,
-// and wait for each other. Where the system does not tell, each counts as a core.
-int physical_cores_of(const cpu_set_t& allowed) {
-  std::set<std::string> cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string name = std::to_string(cpu);
-    std::ifstream file("/sys/devices/system/cpu/cpu" + name + "/topology/thread_siblings_list");
-    std::string siblings;  // the same for all threads of a core
-    cores.insert(std::getline(file, siblings) ? siblings : name);
-  }
-  return static_cast<int>(cores.size());
-}
-
 }  // namespace
 
+// Hardware threads of one core share its arithmetic units: two of them multiply no faster than one,
+// and wait for each other.
 int available_cores() {
-  int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) cores = physical_cores_of(allowed);
+  int cores = static_cast<int>(processors_of_cores().size());
+  if (cores == 0) cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const double quota = std::ceil(quota_of_control_groups());
   return std::max(1, quota < cores ? static_cast<int>(quota) : cores);
 }
@@ -95,11 +81,18 @@ void detail::run_parallel(std::int64_t count, std::int64_t grain, RangeFunction 
   const std::int64_t most = (count + grain - 1) / grain;
   const auto threads = static_cast<int>(std::min<std::int64_t>(thread_count(), most));
   if (threads <= 1 || omp_in_parallel()) return function(context, 0, count);
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int part = 0; part < threads; ++part) {
-    const std::int64_t begin = count * part / threads;
-    const std::int64_t end = count * (part + 1) / threads;
-    function(context, begin, end);
+  const Pins pins = current_pins();
+  // All threads take part, also those that get nothing: libgomp ends the threads that a smaller
+  // team leaves out, and starts new ones for the next team.
+#pragma omp parallel num_threads(thread_count())
+  {
+    settle(pins, omp_get_thread_num());
+#pragma omp for schedule(static, 1) nowait
+    for (int part = 0; part < threads; ++part) {
+      const std::int64_t begin = count * part / threads;
+      const std::int64_t end = count * (part + 1) / threads;
+      function(context, begin, end);
+    }
   }
 }
 

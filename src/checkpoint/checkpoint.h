@@ -90,6 +90,11 @@ std::map<std::string, std::string> read_weight_map(const std::filesystem::path& 
 /// @throws Error bad_file: see Checkpoint::open
 std::vector<PartKind> parts_in_file(const std::filesystem::path& file);
 
+/// Tells the content of a checkpoint from any other's without reading all of it, for keys of
+/// caches: its tensors with a sample of each, and the identity of the files they lie in. A copy of
+/// the files counts as another one.
+std::string fingerprint(const Checkpoint& checkpoint);
+
 /// Whether a name ends as files of weights do.
 bool is_weights_file(const std::filesystem::path& file);
 

@@ -179,6 +179,10 @@ std::vector<std::string> ConfigFile::keys() const {
   return keys;
 }
 
+std::string ConfigFile::to_json() const {
+  return impl_->object->dump();
+}
+
 std::int64_t ConfigFile::integer(std::string_view key, std::int64_t least, std::int64_t most,
                                  std::optional<std::int64_t> fallback) const {
   return read_or(*impl_, name_, key, std::move(fallback),

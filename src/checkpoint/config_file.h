@@ -27,6 +27,9 @@ class ConfigFile {
   /// Of this object, in alphabetical order.
   std::vector<std::string> keys() const;
 
+  /// The object as JSON on one line: equal for equal contents.
+  std::string to_json() const;
+
   /// A whole number in [least, most].
   /// @throws Error bad_file: absent (without `fallback`), another type, out of range
   std::int64_t integer(std::string_view key, std::int64_t least, std::int64_t most,

@@ -79,6 +79,12 @@ class OpenFile {
 
 }  // namespace
 
+std::string sha256_of(std::span<const std::byte> bytes) {
+  Digest digest(EVP_sha256());
+  digest.update(bytes.data(), bytes.size());
+  return digest.hex();
+}
+
 std::string digest_of(const std::filesystem::path& file, DigestKind kind,
                       const std::stop_token& stop) {
   constexpr std::size_t kBuffer = std::size_t{1} << 20;

@@ -15,6 +15,9 @@ enum class DigestKind {
   git_object,  ///< SHA-1 of "blob SIZE\0" and the bytes: what git names small files by
 };
 
+/// SHA-256 of bytes in memory in lower-case hexadecimal.
+std::string sha256_of(std::span<const std::byte> bytes);
+
 /// The digest of a file's bytes in lower-case hexadecimal. Stops early if asked to; the result is
 /// empty then.
 /// @throws Error bad_file: cannot be read

@@ -5,6 +5,7 @@
 #include "backends/cpu/cpu_ops.h"
 #include "backends/cuda/cuda_ops.h"
 #include "base/parallel.h"
+#include "base/pinning.h"
 
 namespace flux2 {
 namespace {
@@ -59,6 +60,15 @@ ComputeType type_of(Compute compute) {
 
 }  // namespace
 
+std::vector<int> processors_to_pin(const Backend& backend) {
+  if (backend.pinning == Pinning::off) return {};
+  std::vector<int> processors = processors_of_cores();
+  if (backend.pinning == Pinning::on) return processors;
+  const bool all_cores = processors.size() == static_cast<std::size_t>(backend.threads);
+  if (!all_cores || !may_pin_freely()) return {};
+  return processors;
+}
+
 std::string describe_backend(const Backend& backend) {
   return fmt::format("{}, {} thread{}", backend.ops->name(), backend.threads,
                      backend.threads == 1 ? "" : "s");
@@ -76,6 +86,7 @@ Backend make_backend(const PipelineOptions& options) {
   const Isa isa = limit_isa(options.isa);
   Backend backend;
   backend.threads = options.threads > 0 ? options.threads : available_cores();
+  backend.pinning = options.pinning;
   backend.compute = chosen(options.compute, isa);
   backend.ops =
       make_cpu_ops({.compute = type_of(backend.compute),

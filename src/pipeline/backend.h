@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "flux2/pipeline.h"
 #include "ops/ops.h"
@@ -13,10 +14,14 @@ struct Backend {
   std::unique_ptr<Ops> ops;
   Compute compute = Compute::f32;
   int threads = 1;
+  Pinning pinning = Pinning::off;
 
   /// Bytes of a matmul input.
   std::int64_t operand_size() const;
 };
+
+/// Where the threads of a call that begins now are to stay: see PinnedThreads.
+std::vector<int> processors_to_pin(const Backend& backend);
 
 /// "cpu bf16 avx512_bf16, 2 threads"
 std::string describe_backend(const Backend& backend);

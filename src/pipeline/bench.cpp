@@ -7,6 +7,7 @@
 
 #include "backends/cpu/ceilings.h"
 #include "base/parallel.h"
+#include "base/pinning.h"
 #include "ops/timing_ops.h"
 #include "pipeline/backend.h"
 #include "pipeline/memory.h"
@@ -91,6 +92,7 @@ class Bench {
   }
 
   BenchReport run() {
+    const PinnedThreads pinned(processors_to_pin(backend_));
     AnonymousPeak anonymous;
     BenchReport report = describe();
     const StageContext ctx = {{model_, parts_, ops_, monitor_}, call_};

@@ -22,6 +22,10 @@ LoadProgress reporting_to(Monitor& monitor) {
 
 using Generation = DecoderUse::Generation;
 
+std::string fingerprint_of(const PartConfig& config, const Checkpoint& weights) {
+  return config.file.to_json() + "\n" + fingerprint(weights);
+}
+
 // Whether a model that was loaded for `loaded` can do what `wanted` asks for.
 bool covers(const DecoderUse& loaded, const DecoderUse& wanted) {
   const auto last = [](const DecoderUse& use) {
@@ -100,15 +104,23 @@ const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monito
   if (loaded) {
     change(encoder->weights(weights), weights, text_change_, wanted_text_change_, ops, monitor);
   } else {
-    encoder = make_language_model(model_.config_of(PartKind::text_encoder).file, use);
+    const PartConfig config = model_.config_of(PartKind::text_encoder);
+    encoder = make_language_model(config.file, use);
     const WeightsTable table = encoder->weights(weights);
     make_room(table.packed_bytes(weights, *backend_.ops), "the text encoder");
     table.load(weights, ops, reporting_to(monitor), wanted_text_change_.change.get());
     text_change_ = wanted_text_change_;
     text_encoder_use_ = use;
+    text_encoder_fingerprint_ = fingerprint_of(config, weights);
   }
   text_encoder_ = std::move(encoder);
   return *text_encoder_;
+}
+
+std::string Parts::text_encoder_fingerprint() const {
+  if (text_encoder_) return text_encoder_fingerprint_;
+  return fingerprint_of(model_.config_of(PartKind::text_encoder),
+                        model_.weights_of("text_encoder"));
 }
 
 const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "models/autoencoder/autoencoder.h"
 #include "models/flux2/transformer.h"
@@ -27,6 +28,11 @@ class Parts {
   const Tokenizer& tokenizer();
   /// @param use  decides how many layers are read; a model that can continue a text can also encode
   const LanguageModel& text_encoder(const DecoderUse& use, Ops& ops, Monitor& monitor);
+  /// What tells the text encoder's weights and configuration from others: of the one that is
+  /// loaded, else of the one that the files hold now.
+  std::string text_encoder_fingerprint() const;
+  /// The key of the change that the text encoder is given with.
+  const std::string& text_encoder_change() const { return wanted_text_change_.key; }
   const Transformer& transformer(Ops& ops, Monitor& monitor);
   const Autoencoder& autoencoder(CoderSides sides, Ops& ops, Monitor& monitor);
 
@@ -54,6 +60,7 @@ class Parts {
   std::optional<Tokenizer> tokenizer_;
   DecoderUse text_encoder_use_;
   std::unique_ptr<LanguageModel> text_encoder_;
+  std::string text_encoder_fingerprint_;  ///< of the one that is loaded
   std::optional<Transformer> transformer_;
   std::optional<Autoencoder> autoencoder_;
   PartChange wanted_text_change_;

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/parallel.h"
+#include "base/pinning.h"
 #include "flux2/version.h"
 #include "pipeline/adapters.h"
 #include "pipeline/arrays.h"
@@ -28,7 +29,10 @@ class Pipeline::Impl {
         backend_(make_backend(options)),
         info_(describe_model(folder_, *backend_.ops)),
         parts_(folder_, backend_, options.residency),
-        shelf_(folder_) {}
+        shelf_(folder_) {
+    const auto& cache = options.prompt_cache;
+    if (cache) prompt_cache_.emplace(*cache);
+  }
 
   const ModelInfo& info() const { return info_; }
   const Backend& backend() const { return backend_; }
@@ -38,6 +42,7 @@ class Pipeline::Impl {
   auto alone(const RunOptions& options, const std::string& what, const Work& work) {
     const std::lock_guard lock(mutex_);
     set_thread_count(backend_.threads);
+    const PinnedThreads pinned(processors_to_pin(backend_));
     Monitor monitor(options);
     StoppableOps ops(*backend_.ops, monitor);
     try {
@@ -58,7 +63,7 @@ class Pipeline::Impl {
           put_on(ctx, call.request.adapters, call.request.adapter_scale);
       for (std::size_t i = 0; i < reports.size(); ++i)
         call.request.adapters[i].sha256 = reports[i].sha256;
-      Result result = run({ctx, call}, call);
+      Result result = run({ctx, call, prompt_cache_ ? &*prompt_cache_ : nullptr}, call);
       result.adapters = std::move(reports);
       return result;
     });
@@ -107,6 +112,7 @@ class Pipeline::Impl {
     result.rewritten_prompts = upsample_prompts(ctx);
     const TextEmbeddings text = encode_text(
         ctx, result.rewritten_prompts.empty() ? call.request.prompt : result.rewritten_prompts);
+    result.cached_prompts = text.cached;
     result.prompt_embeds = to_array(text.prompts);
     if (output != Output::prompt_embeds) {
       Denoised denoised = denoise(ctx, {.text = text, .references = encode_references(ctx)});
@@ -133,6 +139,7 @@ class Pipeline::Impl {
   ModelInfo info_;
   Parts parts_;
   AdapterShelf shelf_;
+  std::optional<PromptCache> prompt_cache_;
   std::mutex mutex_;
 };
 

@@ -5,18 +5,21 @@
 
 #include "pipeline/call.h"
 #include "pipeline/parts_context.h"
+#include "pipeline/prompt_cache.h"
 
 namespace flux2 {
 
 /// What every stage of a call works with.
 struct StageContext : PartsContext {
   const Call& call;
+  const PromptCache* prompt_cache = nullptr;  ///< nullptr: embeddings are not kept
 };
 
 /// Text of a call as the transformer takes it, host f32.
 struct TextEmbeddings {
   Tensor prompts;   ///< [prompts, L, W]
   Tensor negative;  ///< [1 or prompts, L', W]; undefined without classifier-free guidance
+  int cached = 0;   ///< texts that came out of the cache
 };
 
 /// Rewrites the prompts of a call with its language model, where that is asked for.

@@ -3,6 +3,9 @@ cmake_minimum_required(VERSION 3.22)
 set(WORK ${BUILD}/install_test)
 set(PREFIX ${WORK}/moved)
 
+# What is drawn here is not to be found in the user's prompt cache.
+set(ENV{FLUX2_PROMPT_CACHE_MB} 0)
+
 # Runs a command; anything but success ends the test with what it said. OUTPUT is what it printed.
 macro(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE STATUS OUTPUT_VARIABLE OUTPUT

@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <mutex>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "base/pinning.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -100,6 +105,73 @@ TEST_F(Parallel, CountsOnlyTheCoresThatItMayUse) {
   ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
   EXPECT_EQ(available_cores(), 1);
   ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+// The processors that each of `count` threads may run on, in the order of their ranges.
+std::vector<std::vector<int>> affinities(int count) {
+  std::vector<std::vector<int>> lists(static_cast<std::size_t>(count));
+  parallel_for(count, 1, [&](std::int64_t begin, std::int64_t) {
+    cpu_set_t own;
+    if (sched_getaffinity(0, sizeof(own), &own) != 0) return;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &own)) lists[static_cast<std::size_t>(begin)].push_back(cpu);
+    }
+  });
+  return lists;
+}
+
+TEST_F(Parallel, PinsAllThreadsButTheCaller) {
+  const std::vector<int> cores = processors_of_cores();
+  ASSERT_FALSE(cores.empty());
+  EXPECT_GE(static_cast<int>(cores.size()), available_cores());
+  for (const int threads : {2, 5}) {
+    set_thread_count(threads);
+    if (thread_count() == 1) GTEST_SKIP() << "built without threads";
+    const auto before = affinities(threads);
+    {
+      const PinnedThreads pinned(cores);
+      for (int round = 0; round < 2; ++round) {
+        const auto within = affinities(threads);
+        EXPECT_EQ(within.front(), before.front());
+        for (std::size_t i = 1; i < within.size(); ++i)
+          EXPECT_EQ(within[i], std::vector<int>{cores[i % cores.size()]});
+        parallel_for(2, 1, [](std::int64_t, std::int64_t) {});
+      }
+    }
+    EXPECT_EQ(affinities(threads), before);
+    const PinnedThreads nothing({});
+    EXPECT_EQ(affinities(threads), before);
+  }
+}
+
+// Also run with OMP_PROC_BIND, which binds this thread before main; whoever started it is not
+// bound.
+TEST_F(Parallel, CountsCoresWhereverOpenMpBound) {
+  cpu_set_t starter;
+  ASSERT_EQ(sched_getaffinity(getppid(), sizeof(starter), &starter), 0);
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &starter)) continue;
+    const std::string name = std::to_string(cpu);
+    std::ifstream file("/sys/devices/system/cpu/cpu" + name + "/topology/thread_siblings_list");
+    std::string siblings;
+    cores.insert(std::getline(file, siblings) ? siblings : name);
+  }
+  EXPECT_EQ(processors_of_cores().size(), cores.size());
+}
+
+TEST_F(Parallel, KeepsItsThreadsWhereALoopNeedsFewer) {
+  set_thread_count(5);
+  if (thread_count() == 1) GTEST_SKIP() << "built without threads";
+  std::mutex mutex;
+  std::set<pid_t> threads;
+  for (int round = 0; round < 20; ++round) {
+    parallel_for(round % 2 == 0 ? 5 : 2, 1, [&](std::int64_t, std::int64_t) {
+      const std::scoped_lock lock(mutex);
+      threads.insert(gettid());
+    });
+  }
+  EXPECT_EQ(threads.size(), 5U);
 }
 
 TEST(Error, IsOneLineMadeOfItsParts) {
