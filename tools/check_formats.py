@@ -48,11 +48,9 @@ def text_encoder(model):
     if model == "klein":
         return Qwen3ForCausalLM(Qwen3Config(vocab_size=528, num_hidden_layers=28, tie_word_embeddings=True,
                                             max_position_embeddings=4096, **sizes))
-    text = sizes | {"model_type": "mistral", "vocab_size": 640, "num_hidden_layers": 31, "rope_theta": 1e9}
-    vision = {"model_type": "pixtral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1,
-              "num_attention_heads": 2, "image_size": 1540, "patch_size": 14, "head_dim": 16}
-    return Mistral3ForConditionalGeneration(
-        Mistral3Config(text_config=text, vision_config=vision, image_token_index=10))
+    config = json.loads((CHECKPOINTS / "tiny-dev/text_encoder/config.json").read_text())
+    config["text_config"] |= sizes | {"num_hidden_layers": 31}
+    return Mistral3ForConditionalGeneration(Mistral3Config.from_dict(config))
 
 
 def lifelike(module):

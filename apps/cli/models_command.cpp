@@ -98,7 +98,8 @@ CLI::App* add_models(CLI::App& program, ModelsOptions& options) {
                   "models, folders of them, files of weights, or repositories of the Hugging "
                   "Face Hub; default: the built-in model and what is in the hub's cache")
       ->type_name("PATH")
-      ->expected(1, CLI::detail::expected_max_vector_size);
+      ->expected(1, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args();
   add_model_parts(*app, options.parts, "Parts");
   app->add_flag("--json", options.json, "one JSON array on standard output");
   app->footer(kExamples);

@@ -362,6 +362,23 @@ TEST_F(Command, ModelsSayWhatTheyAre) {
                                                  "Flux2KleinPipeline", "Flux2KleinKVPipeline"}));
 }
 
+TEST_F(Command, SingleFilesSayWhatTheyAre) {
+  const fs::path nano = fs::path(FLUX2_SOURCE_DIR) / "models/nano";
+  const std::string transformer = nano / "transformer/diffusion_pytorch_model.safetensors";
+  const std::string vae = nano / "vae/diffusion_pytorch_model.safetensors";
+  const Finished said = run_flux2({"models", transformer, vae});
+  ASSERT_EQ(said.status, 0) << said.err;
+  for (const char* part : {"transformer   Flux2Transformer2DModel", "Diffusers names",
+                           "sizes from config.json", "vae           AutoencoderKLFlux2"})
+    EXPECT_TRUE(has(said.out, part)) << said.out << part;
+  const Finished json = run_flux2({"models", transformer, "--json"});
+  const Json part = Json::parse(json.out).at(0).at("parts").at(0);
+  EXPECT_EQ(part.at("dtypes").size(), part.at("computed_as").size());
+  EXPECT_TRUE(has(said.out, part.at("dtypes").at(0).get<std::string>() + " as " +
+                                part.at("computed_as").at(0).get<std::string>()))
+      << said.out;
+}
+
 TEST_F(Command, TheModelIsFoundBesideAnInstalledProgram) {
   fs::create_directories(out_.path() / "bin");
   fs::create_directories(out_.path() / "share/flux2");
