@@ -17,6 +17,29 @@ struct Tile {
 
 constexpr std::int64_t kColumns = 64;
 constexpr int kRows = 4;
+constexpr int kTileRows = 16;
+constexpr std::int64_t kTilePairs = 16;
+
+/// kTileRows rows of one panel of kColumns columns, in words of two bfloat16 that follow one
+/// another along the rank, the first in the lower half.
+struct PairTile {
+  const std::uint32_t* up;     ///< [kTileRows, pairs], dense
+  const std::uint32_t* panel;  ///< [pairs, kColumns], dense
+  float* target;               ///< [kTileRows, kColumns], dense: is overwritten
+  std::int64_t pairs;          ///< a multiple of kTilePairs
+};
+
+/// The tile registers (AMX), set up for this thread while it lives. See may_use_bf16_tiles.
+class Tiles {
+ public:
+  Tiles();
+  ~Tiles();
+  Tiles(const Tiles&) = delete;
+  Tiles& operator=(const Tiles&) = delete;
+
+  /// target = up * panel.
+  void multiply(const PairTile& tile) const;
+};
 
 /// target = up * panel of kRows rows.
 using Multiply = void (*)(const Tile& tile);

@@ -1,0 +1,9 @@
+#pragma once
+
+namespace flux2 {
+
+/// Whether this processor multiplies tiles of bfloat16 (AMX-BF16) and the kernel lets this process
+/// use their registers, for which it has to be asked once. All threads may then use them.
+bool may_use_bf16_tiles();
+
+}  // namespace flux2
