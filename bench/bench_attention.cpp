@@ -32,15 +32,13 @@ struct Variant {
   DType dtype;
 };
 
-constexpr Variant kVariants[] = {{"avx512_bf16/bf16", Isa::avx512_bf16, DType::bf16},
+constexpr Variant kVariants[] = {{"avx512_amx/bf16", Isa::avx512_amx, DType::bf16},
+                                 {"avx512_bf16/bf16", Isa::avx512_bf16, DType::bf16},
                                  {"avx512/f32", Isa::avx512, DType::f32},
                                  {"avx2/f32", Isa::avx2, DType::f32}};
 
 bool runs_here(Isa isa) {
-  __builtin_cpu_init();
-  if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") != 0;
-  if (isa == Isa::avx512) return __builtin_cpu_supports("avx512vl") != 0;
-  return __builtin_cpu_supports("avx512bf16") != 0;
+  return isa <= flux2::processor_isa();
 }
 
 // Values of both signs, about one in size.

@@ -3,7 +3,8 @@
 //
 //   peak [THREADS] [ISA]
 //
-// ISA, avx2 | avx512 | avx512-vnni | avx512-bf16, is the most of the processor that is used.
+// ISA, avx2 | avx512 | avx512-vnni | avx512-bf16 | avx512-amx, is the most of the processor that is
+// used.
 
 #include <fmt/format.h>
 
@@ -35,7 +36,7 @@ std::string matmuls(MatmulType type) {
 
 void print_peaks() {
   std::string types = fmt::format("\n    \"f32\": {{{}\n    }}", matmuls(MatmulType::f32));
-  if (best_isa() == Isa::avx512_bf16) {
+  if (best_isa() >= Isa::avx512_bf16) {
     types += fmt::format(",\n    \"bf16\": {{{}\n    }}", matmuls(MatmulType::bf16));
   }
   types += fmt::format(",\n    \"int8\": {{{}\n    }}", matmuls(MatmulType::int8));

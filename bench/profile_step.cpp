@@ -4,7 +4,8 @@
 //
 //   profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16|int8] [RUNS] [ISA]
 //
-// ISA, avx2 | avx512 | avx512-vnni | avx512-bf16, is the most of the processor that is used.
+// ISA, avx2 | avx512 | avx512-vnni | avx512-bf16 | avx512-amx, is the most of the processor that is
+// used.
 //
 // MODEL is a folder in Diffusers layout; tools/make_random_model.py writes one.
 
@@ -169,7 +170,8 @@ void profile_vae(const Work& work) {
 
 void profile_decoding(const Work& work) {
   const DecoderUse use = {.taps = {}, .generation = DecoderUse::Generation::yes};
-  const auto model = load_language_model(work.model.places.parts.at(PartKind::text_encoder), use, work.ops);
+  const auto model =
+      load_language_model(work.model.places.parts.at(PartKind::text_encoder), use, work.ops);
   const Decoder& decoder = model->decoder();
   const std::vector<std::int32_t> prompt(kTextTokens, 100), token(1, 100);
   KvCache cache = decoder.make_cache(work.ops, kTextTokens + work.runs + 1);
@@ -196,9 +198,10 @@ void run(std::vector<std::string> arguments) {
   const std::vector<std::string> defaults = {
       "", "transformer", "256", "bf16", "3", std::string(name_of(best_isa()))};
   if (arguments.empty() || arguments.size() > defaults.size()) {
-    throw Error(ErrorCode::invalid_request,
-                "profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16|int8] [RUNS] [ISA]",
-                "usage");
+    throw Error(
+        ErrorCode::invalid_request,
+        "profile_step MODEL [text|transformer|vae|decode] [SIDE] [f32|bf16|int8] [RUNS] [ISA]",
+        "usage");
   }
   for (std::size_t i = arguments.size(); i < defaults.size(); ++i)
     arguments.push_back(defaults[i]);
@@ -211,9 +214,8 @@ void run(std::vector<std::string> arguments) {
     throw Error(ErrorCode::invalid_request, "is not a stage: " + arguments[1], "STAGE",
                 "text, transformer, vae or decode");
   }
-  const std::map<std::string, ComputeType> types = {{"f32", ComputeType::f32},
-                                                    {"bf16", ComputeType::bf16},
-                                                    {"int8", ComputeType::int8}};
+  const std::map<std::string, ComputeType> types = {
+      {"f32", ComputeType::f32}, {"bf16", ComputeType::bf16}, {"int8", ComputeType::int8}};
   const auto compute = types.find(arguments[3]);
   if (compute == types.end()) {
     throw Error(ErrorCode::invalid_request, "is not a compute type: " + arguments[3], "TYPE",
@@ -223,7 +225,7 @@ void run(std::vector<std::string> arguments) {
   const std::optional<Isa> isa = isa_named(arguments[5]);
   if (!isa) {
     throw Error(ErrorCode::invalid_request, "is not an instruction set: " + arguments[5], "ISA",
-                "avx2, avx512, avx512-vnni or avx512-bf16");
+                "avx2, avx512, avx512-vnni, avx512-bf16 or avx512-amx");
   }
   limit_process_isa(*isa);
   const auto cpu = make_cpu_ops({.compute = compute->second, .most = isa});

@@ -34,6 +34,7 @@ void add_machine_options(CLI::App& app, PipelineOptions& options, const std::str
                               {"avx512", InstructionSet::avx512},
                               {"avx512-vnni", InstructionSet::avx512_vnni},
                               {"avx512-bf16", InstructionSet::avx512_bf16},
+                              {"avx512-amx", InstructionSet::avx512_amx},
                               {"auto", InstructionSet::automatic}},
                              "use no more of the processor than this; auto: all of it")
       ->group(group);

@@ -42,6 +42,7 @@ enum class InstructionSet {
   avx512,       ///< AVX-512 F, BW, DQ and VL
   avx512_vnni,  ///< and its 8-bit dot products
   avx512_bf16,  ///< and its bfloat16 dot products
+  avx512_amx,   ///< and AMX: products of tiles of bfloat16 and of bytes
 };
 
 /// Whether each thread that computes stays on a core of its own during a call.

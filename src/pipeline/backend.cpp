@@ -12,7 +12,7 @@ namespace {
 
 Compute chosen(Compute wanted, Isa isa) {
   if (wanted != Compute::automatic) return wanted;
-  return isa == Isa::avx512_bf16 ? Compute::bf16 : Compute::f32;
+  return isa >= Isa::avx512_bf16 ? Compute::bf16 : Compute::f32;
 }
 
 Isa isa_of(InstructionSet wanted) {
@@ -25,6 +25,8 @@ Isa isa_of(InstructionSet wanted) {
       return Isa::avx512_vnni;
     case InstructionSet::avx512_bf16:
       return Isa::avx512_bf16;
+    case InstructionSet::avx512_amx:
+      return Isa::avx512_amx;
     case InstructionSet::automatic:
       break;
   }

@@ -21,6 +21,7 @@ const std::vector<Backend>& backends() {
       cpu("cpu_f32_avx512", ComputeType::f32, Isa::avx512),
       cpu("cpu_bf16_avx512", ComputeType::bf16, Isa::avx512),
       cpu("cpu_bf16_avx512_bf16", ComputeType::bf16, Isa::avx512_bf16),
+      cpu("cpu_bf16_avx512_amx", ComputeType::bf16, Isa::avx512_amx),
   };
   return list;
 }
@@ -31,6 +32,7 @@ const std::vector<Backend>& int8_backends() {
       cpu("cpu_int8_avx512", ComputeType::int8, Isa::avx512),
       cpu("cpu_int8_avx512_vnni", ComputeType::int8, Isa::avx512_vnni),
       cpu("cpu_int8_avx512_bf16", ComputeType::int8, Isa::avx512_bf16),
+      cpu("cpu_int8_avx512_amx", ComputeType::int8, Isa::avx512_amx),
   };
   return list;
 }

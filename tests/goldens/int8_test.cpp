@@ -31,7 +31,7 @@ TEST_P(Int8Forward, VelocityIsClose) {
 INSTANTIATE_TEST_SUITE_P(Goldens, Int8Forward,
                          testing::Combine(testing::Values("tiny-klein", "tiny-dev", "head128"),
                                           testing::Values(Isa::avx2, Isa::avx512, Isa::avx512_vnni,
-                                                          Isa::avx512_bf16)));
+                                                          Isa::avx512_bf16, Isa::avx512_amx)));
 
 }  // namespace
 }  // namespace flux2::golden

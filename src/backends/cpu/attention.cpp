@@ -152,7 +152,8 @@ AttentionTile make_tile(const Call& call, std::int64_t set, std::int64_t first,
 const AttentionKernels& kernels_for(Isa isa, const Call& call) {
   const bool pairs = call.q.dtype() == DType::bf16 && call.k.dtype() == DType::bf16 &&
                      call.v.dtype() == DType::bf16;
-  if (isa == Isa::avx512_bf16 && pairs) return attention_kernels_avx512_bf16();
+  if (isa >= Isa::avx512_amx && pairs) return attention_kernels_avx512_amx();
+  if (isa >= Isa::avx512_bf16 && pairs) return attention_kernels_avx512_bf16();
   return isa == Isa::avx2 ? attention_kernels_avx2() : attention_kernels_avx512();
 }
 
@@ -172,8 +173,13 @@ struct Plan {
   }
 };
 
+// Words of a packed key.
+std::int64_t channel_words(const Call& call, const AttentionKernels& kernels) {
+  return round_up(ceil_divide(call.width(), kernels.packing), kernels.word_multiple);
+}
+
 Plan make_plan(const Call& call, const AttentionKernels& kernels) {
-  const std::int64_t padded_keys = round_up(call.most_keys(), kernels.lanes);
+  const std::int64_t padded_keys = round_up(call.most_keys(), kernels.key_multiple);
   const std::int64_t padded_width = round_up(call.width(), kWorkspacePadding);
   const auto words = [](std::int64_t count) { return round_up(count, kAlignment / 4); };
   Plan plan{};
@@ -181,7 +187,7 @@ Plan make_plan(const Call& call, const AttentionKernels& kernels) {
   plan.workspace = words(attention_tile_words(padded_width));
   plan.tiles = ceil_divide(call.rows(), kernels.tile);
   plan.blocks = ceil_divide(call.most_keys(), kAttentionKeyBlock);
-  plan.packed_keys = words(padded_keys * ceil_divide(call.width(), kernels.packing));
+  plan.packed_keys = words(padded_keys * channel_words(call, kernels));
   plan.packed_values = words(padded_keys / kernels.packing * round_up(call.width(), kernels.lanes));
   const std::int64_t set_bytes = 4 * (plan.packed_keys + plan.packed_values);
   const std::int64_t wanted = ceil_divide(kTilesPerThread * plan.workers, plan.tiles);
@@ -205,7 +211,7 @@ void pack_block(const Call& call, const AttentionKernels& kernels, std::int64_t 
        .values = skip(call.value_tokens(set)),
        .count = count,
        .width = call.width(),
-       .packed_keys = keys + begin * ceil_divide(call.width(), kernels.packing),
+       .packed_keys = keys + begin * channel_words(call, kernels),
        .packed_values = values + begin / kernels.packing * round_up(call.width(), kernels.lanes)});
 }
 

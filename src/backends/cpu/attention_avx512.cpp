@@ -10,7 +10,11 @@ namespace {
 
 #include "backends/cpu/attention_words_f32.inc"
 
+#include "backends/cpu/attention_rows.inc"
+
 #include "backends/cpu/attention_pack.inc"
+
+#include "backends/cpu/attention_products.inc"
 
 #include "backends/cpu/attention_tile.inc"
 

@@ -20,7 +20,7 @@ namespace flux2 {
 /// Keys that a tile of queries meets at a time: the last block of a sample may be shorter.
 inline constexpr std::int64_t kAttentionKeyBlock = 128;
 /// The most queries that a tile holds in any variant.
-inline constexpr int kAttentionMaxTile = 48;
+inline constexpr int kAttentionMaxTile = 64;
 
 /// Tokens of one head: row i starts `i * stride` elements behind `data`.
 struct AttentionTokens {
@@ -35,9 +35,10 @@ struct AttentionPacking {
   AttentionTokens values;
   std::int64_t count = 0;  ///< tokens, at most kAttentionKeyBlock
   std::int64_t width = 0;  ///< channels of a head
-  /// [padded keys / group][words of channels][group], then zeros for the padding
+  /// [padded keys / group][words of channels][group] (AMX: tiles of 16 keys x 16 words, a row of
+  /// them 16 keys), then zeros for the padding
   std::uint32_t* packed_keys = nullptr;
-  /// [padded channels / group][words of keys][group], likewise
+  /// [padded channels / group][words of keys][group] (AMX: tiles of 16 channels), likewise
   std::uint32_t* packed_values = nullptr;
 };
 
@@ -66,9 +67,11 @@ struct AttentionTile {
 
 /// One variant.
 struct AttentionKernels {
-  int tile = 0;     ///< queries in a full tile
-  int lanes = 0;    ///< keys and channels are padded to a multiple of this
-  int packing = 0;  ///< elements in a word
+  int tile = 0;           ///< queries in a full tile
+  int lanes = 0;          ///< channels of the values are padded to a multiple of this
+  int packing = 0;        ///< elements in a word
+  int word_multiple = 0;  ///< words of channels are padded to a multiple of this
+  int key_multiple = 0;   ///< keys are padded to a multiple of this
   void (*pack)(const AttentionPacking& block) = nullptr;
   void (*attend)(const AttentionTile& tile) = nullptr;
 };
@@ -91,6 +94,7 @@ constexpr std::int64_t attention_few_words(std::int64_t padded_width) {
 const AttentionKernels& attention_kernels_avx2();
 const AttentionKernels& attention_kernels_avx512();
 const AttentionKernels& attention_kernels_avx512_bf16();
+const AttentionKernels& attention_kernels_avx512_amx();
 void attend_few_avx2(const AttentionTile& tile);
 void attend_few_avx512(const AttentionTile& tile);
 

@@ -162,7 +162,7 @@ Bandwidth measure_bandwidth(double seconds) {
 
 CpuCeilings measure_cpu_ceilings(double seconds) {
   CpuCeilings ceilings;
-  const bool bf16 = best_isa() == Isa::avx512_bf16;
+  const bool bf16 = best_isa() >= Isa::avx512_bf16;
   ceilings.matmul_f32 = best_matmul(MatmulType::f32, seconds);
   if (bf16) ceilings.matmul_bf16 = best_matmul(MatmulType::bf16, seconds);
   ceilings.matmul_int8 = best_matmul(MatmulType::int8, seconds);

@@ -24,9 +24,10 @@ enum class Isa {
   avx512,       ///< AVX-512 F, BW, DQ and VL
   avx512_vnni,  ///< and its 8-bit dot products
   avx512_bf16,  ///< and its bfloat16 dot products
+  avx512_amx,   ///< and AMX: products of tiles of bfloat16 and of bytes
 };
 
-/// "avx2", "avx512", "avx512-vnni", "avx512-bf16".
+/// "avx2", "avx512", "avx512-vnni", "avx512-bf16", "avx512-amx".
 std::string_view name_of(Isa isa);
 /// The one of that name; nothing: there is none.
 std::optional<Isa> isa_named(std::string_view name);

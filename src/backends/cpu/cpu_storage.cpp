@@ -15,7 +15,7 @@ namespace {
 // What is not computed in int8 is computed in what the processor has next to it.
 DType operand_type(ComputeType compute, Isa isa) {
   const bool bf16 =
-      compute == ComputeType::bf16 || (compute == ComputeType::int8 && isa == Isa::avx512_bf16);
+      compute == ComputeType::bf16 || (compute == ComputeType::int8 && isa >= Isa::avx512_bf16);
   return bf16 ? DType::bf16 : DType::f32;
 }
 

@@ -143,7 +143,8 @@ void limit_process_isa(Isa most) {
   const dnnl::cpu_isa limit = most == Isa::avx2          ? dnnl::cpu_isa::avx2
                               : most == Isa::avx512      ? dnnl::cpu_isa::avx512_core
                               : most == Isa::avx512_vnni ? dnnl::cpu_isa::avx512_core_vnni
-                                                         : dnnl::cpu_isa::avx512_core_bf16;
+                              : most == Isa::avx512_bf16 ? dnnl::cpu_isa::avx512_core_bf16
+                                                         : dnnl::cpu_isa::avx512_core_amx;
   // oneDNN takes a limit once, and refuses the same one again.
   IsaLimit& once = isa_limit();
   const std::lock_guard lock(once.mutex);

@@ -80,5 +80,6 @@ struct Int8Kernels {
 const Int8Kernels& int8_kernels_avx2();
 const Int8Kernels& int8_kernels_avx512();
 const Int8Kernels& int8_kernels_avx512_vnni();
+const Int8Kernels& int8_kernels_avx512_amx();
 
 }  // namespace flux2

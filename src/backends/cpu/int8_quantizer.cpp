@@ -25,9 +25,11 @@ const Int8Kernels& int8_kernels(Isa isa) {
       return int8_kernels_avx512();
     case Isa::avx512_vnni:
     case Isa::avx512_bf16:
+      return int8_kernels_avx512_vnni();
+    case Isa::avx512_amx:
       break;
   }
-  return int8_kernels_avx512_vnni();
+  return int8_kernels_avx512_amx();
 }
 
 Int8Quantizer::Int8Quantizer(const Int8Kernels& kernels, std::span<const StoredTensor> row_blocks)

@@ -1,5 +1,11 @@
 #include <algorithm>
 
+#if defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "backends/cpu/cpu_ops.h"
 #include "flux2/error.h"
 
@@ -15,16 +21,39 @@ std::string_view name_of(Isa isa) {
       return "avx512-vnni";
     case Isa::avx512_bf16:
       return "avx512-bf16";
+    case Isa::avx512_amx:
+      return "avx512-amx";
   }
   return "?";
 }
 
 std::optional<Isa> isa_named(std::string_view name) {
-  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16}) {
+  for (const Isa isa :
+       {Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::avx512_amx}) {
     if (name == name_of(isa)) return isa;
   }
   return {};
 }
+
+namespace {
+
+// Whether the processor multiplies tiles of bfloat16 and of bytes, and the system lets this process
+// do so: it has to be asked, since threads then need 8 KB more to be saved (Linux 5.16).
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if ((d & kBf16) == 0 || (d & kTile) == 0 || (d & kInt8) == 0) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
 
 // The compiler's builtin also asks whether the operating system saves the wide registers.
 Isa processor_isa() {
@@ -39,7 +68,8 @@ Isa processor_isa() {
       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
   if (!avx512) return Isa::avx2;
   if (__builtin_cpu_supports("avx512vnni") == 0) return Isa::avx512;
-  return __builtin_cpu_supports("avx512bf16") != 0 ? Isa::avx512_bf16 : Isa::avx512_vnni;
+  if (__builtin_cpu_supports("avx512bf16") == 0) return Isa::avx512_vnni;
+  return may_use_tiles() ? Isa::avx512_amx : Isa::avx512_bf16;
 }
 
 Isa best_isa() {
