@@ -15,22 +15,62 @@ std::string dump(const Json& json) {
   return json.dump(kIndent, ' ', false, Json::error_handler_t::replace);
 }
 
+Json json_of(const ModelPart& part) {
+  return {{"name", part.name},
+          {"class", part.class_name},
+          {"path", part.path.string()},
+          {"names", part.names},
+          {"sizes_from", part.sizes_from},
+          {"tensors", part.tensors},
+          {"parameters", part.parameters},
+          {"bytes", part.bytes},
+          {"dtypes", part.dtypes},
+          {"computed_as", part.computed_as},
+          {"notes", part.notes}};
+}
+
 Json json_of(const std::vector<ModelPart>& parts) {
   Json list = Json::array();
-  for (const ModelPart& part : parts) {
-    list.push_back({{"name", part.name},
-                    {"class", part.class_name},
-                    {"path", part.path.string()},
-                    {"names", part.names},
-                    {"sizes_from", part.sizes_from},
-                    {"tensors", part.tensors},
-                    {"parameters", part.parameters},
-                    {"bytes", part.bytes},
-                    {"dtypes", part.dtypes},
-                    {"computed_as", part.computed_as},
-                    {"notes", part.notes}});
-  }
+  for (const ModelPart& part : parts)
+    list.push_back(json_of(part));
   return list;
+}
+
+Json json_of(const VerifiedTensor& tensor) {
+  Json json = {{"name", tensor.name},   {"stored_name", tensor.stored_name},
+               {"role", tensor.role},   {"stored_as", tensor.stored_as},
+               {"shape", tensor.shape}, {"bytes", tensor.bytes}};
+  if (tensor.numbers) {
+    json["numbers"] = {{"least", tensor.numbers->least},
+                       {"most", tensor.numbers->most},
+                       {"mean_magnitude", tensor.numbers->mean_magnitude},
+                       {"nan", tensor.numbers->nan},
+                       {"infinite", tensor.numbers->infinite}};
+  }
+  if (tensor.scales) {
+    json["scales"] = {{"least", tensor.scales->least},
+                      {"most", tensor.scales->most},
+                      {"count", tensor.scales->count}};
+  }
+  if (tensor.difference) {
+    json["difference"] = {{"relative_error", tensor.difference->relative_error},
+                          {"cosine", tensor.difference->cosine},
+                          {"gain", tensor.difference->gain},
+                          {"allowed_error", tensor.difference->allowed_error},
+                          {"off", tensor.difference->off}};
+  }
+  return json;
+}
+
+Json json_of(const VerifiedPart& part) {
+  Json json = json_of(part.part);
+  json["because"] = part.because;
+  json["missing"] = part.missing;
+  json["surplus"] = part.surplus;
+  json["listed"] = Json::array();
+  for (const VerifiedTensor& tensor : part.tensors)
+    json["listed"].push_back(json_of(tensor));
+  return json;
 }
 
 Json json_of(const ModelInfo& model) {
@@ -114,6 +154,17 @@ std::string models_report(const std::vector<ModelInfo>& models,
   for (const ModelFile& file : files)
     all.push_back({{"path", file.path.string()}, {"parts", json_of(file.parts)}});
   return dump(all);
+}
+
+std::string verify_report(const VerifyReport& report) {
+  Json json = {{"good", report.problems.empty()}, {"taken_for", report.taken_for}};
+  json["problems"] = Json::array();
+  for (const VerifyProblem& problem : report.problems)
+    json["problems"].push_back({{"where", problem.where}, {"what", problem.what}});
+  json["parts"] = Json::array();
+  for (const VerifiedPart& part : report.parts)
+    json["parts"].push_back(json_of(part));
+  return dump(json);
 }
 
 std::string pull_report(const PulledModel& model) {

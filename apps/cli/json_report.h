@@ -7,6 +7,7 @@
 
 #include "flux2/hub.h"
 #include "flux2/pipeline.h"
+#include "flux2/verify.h"
 
 namespace flux2::cli {
 
@@ -38,6 +39,11 @@ std::string run_report(const Run& run);
 /// dtypes, computed_as}]}.
 std::string models_report(const std::vector<ModelInfo>& models,
                           const std::vector<ModelFile>& files);
+
+/// What verifying found: good, taken_for, parts [as in models_report, and because, missing,
+/// surplus, listed [{name, stored_name, role, stored_as, shape, bytes, numbers, scales,
+/// difference}]], problems [{where, what}].
+std::string verify_report(const VerifyReport& report);
 
 /// A finished pull: repo, revision, commit, path, files, bytes.
 std::string pull_report(const PulledModel& model);

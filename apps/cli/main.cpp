@@ -14,6 +14,7 @@
 #include "models_command.h"
 #include "pull_command.h"
 #include "quantize_command.h"
+#include "verify_command.h"
 
 namespace flux2::cli {
 namespace {
@@ -92,6 +93,8 @@ ExitStatus run(int argc, char** argv) {
   const CLI::App* generate = add_generate(program, generate_options);
   const CLI::App* models = add_models(program, models_options);
   const CLI::App* quantize = add_quantize(program, quantize_options);
+  VerifyCommand verify_options;
+  const CLI::App* verify = add_verify(program, verify_options);
   add_bench(program, bench_options);
   PullCommandOptions pull_options;
   const CLI::App* pull = add_pull(program, pull_options);
@@ -112,6 +115,8 @@ ExitStatus run(int argc, char** argv) {
     run_models(models_options);
   } else if (quantize->parsed()) {
     run_quantize(quantize_options);
+  } else if (verify->parsed()) {
+    run_verify(verify_options);
   } else {
     run_bench(bench_options);
   }

@@ -15,6 +15,16 @@ ModelSource ModelOptions::over(std::string model) const {
           .variant = variant};
 }
 
+void add_variant(CLI::App& app, std::optional<Family>& variant, const std::string& group) {
+  add_choice<Family>(app, "--variant", variant,
+                     {{"dev", Family::dev},
+                      {"klein", Family::klein},
+                      {"klein-base", Family::klein_base},
+                      {"klein-kv", Family::klein_kv}},
+                     "which model the transformer is, where its file does not tell")
+      ->group(group);
+}
+
 void add_model_parts(CLI::App& app, ModelOptions& options, const std::string& group) {
   add_text(app, "--transformer", options.transformer, "FILE",
            "a file or folder in place of the model's transformer")
@@ -26,13 +36,7 @@ void add_model_parts(CLI::App& app, ModelOptions& options, const std::string& gr
   add_text(app, "--tokenizer", options.tokenizer, "FILE",
            "tokenizer.json, tekken.json or the folder with it; default: the text encoder's")
       ->group(group);
-  add_choice<Family>(app, "--variant", options.variant,
-                     {{"dev", Family::dev},
-                      {"klein", Family::klein},
-                      {"klein-base", Family::klein_base},
-                      {"klein-kv", Family::klein_kv}},
-                     "which model the transformer is, where its file does not tell")
-      ->group(group);
+  add_variant(app, options.variant, group);
 }
 
 }  // namespace flux2::cli

@@ -22,6 +22,9 @@ struct ModelOptions {
   ModelSource over(std::string model) const;
 };
 
+/// --variant
+void add_variant(CLI::App& app, std::optional<Family>& variant, const std::string& group);
+
 /// --transformer, --text-encoder, --vae, --tokenizer and --variant, parsed into `options`.
 void add_model_parts(CLI::App& app, ModelOptions& options, const std::string& group);
 

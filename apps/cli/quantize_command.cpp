@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "flux2/quantize.h"
@@ -11,34 +10,18 @@
 #include "log.h"
 #include "machine_options.h"
 #include "option_binding.h"
+#include "part_progress.h"
 #include "signals.h"
 
 namespace flux2::cli {
 namespace {
 
 constexpr int kMostThreads = 1024;
-constexpr std::int64_t kPercentSteps = 10;
 
 constexpr const char* kExamples = R"(
 Examples:
   flux2 quantize -m FLUX.2-klein-4B -o klein-4B-int8
   flux2 generate -m klein-4B-int8 --compute int8 -p "a red circle" -o circle.png)";
-
-// A line whenever another tenth of a part is written.
-class TenthLines {
- public:
-  void operator()(const QuantizeProgress& progress) {
-    const std::int64_t percent = progress.total == 0 ? 100 : 100 * progress.done / progress.total;
-    if (progress.part == part_ && percent < next_) return;
-    part_ = progress.part;
-    next_ = percent / kPercentSteps * kPercentSteps + kPercentSteps;
-    fmt::print(stderr, "{} {}%\n", part_, percent);
-  }
-
- private:
-  std::string part_;
-  std::int64_t next_ = 0;
-};
 
 std::string report_of(const QuantizeCommand& options, const QuantizeResult& result) {
   constexpr int kIndent = 2;
@@ -71,7 +54,10 @@ CLI::App* add_quantize(CLI::App& program, QuantizeCommand& options) {
 void run_quantize(const QuantizeCommand& options) {
   const StopOnSignal signals;
   QuantizeOptions how = {.threads = options.threads, .stop = signals.token()};
-  if (options.progress != ProgressStyle::none) how.progress = TenthLines();
+  PartProgress display(options.progress);
+  how.progress = [&display](const QuantizeProgress& progress) {
+    display.show(progress.part, progress.done, progress.total);
+  };
   const QuantizeResult result = quantize_model(options.model, options.output, how);
   if (options.json) return print_to_stdout(report_of(options, result));
   spdlog::info("{}: {} layers in int8, {} of them rotated, {:.2f} GB instead of {:.2f} GB",

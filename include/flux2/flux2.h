@@ -20,4 +20,5 @@
 #include "flux2/quantize.h"
 #include "flux2/request.h"
 #include "flux2/run.h"
+#include "flux2/verify.h"
 #include "flux2/version.h"

@@ -227,7 +227,10 @@ Checkpoint::Checkpoint(const Files& files, const FoundPart& part, std::span<cons
       part_(part),
       facts_(files.facts),
       metadata_(files.content.metadata),
+      companions_(files.content.companions),
       notes_(files.content.notes) {
+  std::erase_if(companions_,
+                [&](const auto& item) { return !item.first.starts_with(part.prefix); });
   const TensorMap& tensors = files.content.tensors;
   if (part.naming == nullptr) {
     canonical_.tensors = tensors;

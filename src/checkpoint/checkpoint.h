@@ -63,6 +63,9 @@ class Checkpoint {
   const ModelFacts& facts() const { return facts_; }
   /// The same as it is written: a tokenizer may be in it.
   const Metadata& metadata() const { return metadata_; }
+  /// Tensors that only say how others are stored (scales, code tables, marks), by stored name;
+  /// those of this part's prefix.
+  const TensorMap& companions() const { return companions_; }
   /// For people: what was understood and is not used.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -74,6 +77,7 @@ class Checkpoint {
   FoundPart part_;
   ModelFacts facts_;
   Metadata metadata_;
+  TensorMap companions_;
   std::vector<std::string> notes_;
   CanonicalTensors canonical_;
 };

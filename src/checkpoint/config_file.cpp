@@ -163,6 +163,11 @@ ConfigFile ConfigFile::parse(std::string_view json, std::string name) {
   return {std::make_shared<const Impl>(Impl{root, root.get(), ""}), std::move(name)};
 }
 
+std::string ConfigFile::json() const {
+  constexpr int kIndent = 2;
+  return impl_->object->dump(kIndent) + "\n";
+}
+
 bool ConfigFile::has(std::string_view key) const {
   return impl_->find(key) != nullptr;
 }

@@ -24,6 +24,8 @@ class ConfigFile {
   const std::string& name() const { return name_; }
   bool has(std::string_view key) const;
   bool is_list(std::string_view key) const;
+  /// The whole object as JSON, indented.
+  std::string json() const;
   /// Of this object, in alphabetical order.
   std::vector<std::string> keys() const;
 

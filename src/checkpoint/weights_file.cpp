@@ -4,6 +4,7 @@
 
 #include <cassert>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/mapped_file.h"
@@ -47,7 +48,13 @@ WeightsFile read_container(const fs::path& path) {
 
 void fold(WeightsFile& file) {
   if (file.format == WeightsFormat::gguf) return;  // whose blocks carry their scales
+  file.companions = file.tensors;
   file.notes = fold_companions(file.tensors, file.metadata);
+  std::set<const std::byte*> kept;  // by their bytes: some get another name
+  for (const auto& [name, tensor] : file.tensors)
+    kept.insert(tensor.bytes.data());
+  std::erase_if(file.companions,
+                [&](const auto& item) { return kept.contains(item.second.bytes.data()); });
 }
 
 }  // namespace

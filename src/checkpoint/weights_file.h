@@ -26,7 +26,9 @@ std::string_view name_of(WeightsFormat format);
 struct WeightsFile {
   WeightsFormat format = WeightsFormat::safetensors;
   std::map<std::string, StoredTensor> tensors;
-  Metadata metadata;               ///< of safetensors: texts; of several files: of the first
+  Metadata metadata;  ///< of safetensors: texts; of several files: of the first
+  /// What was folded into those decoders, as it lies in the file.
+  std::map<std::string, StoredTensor> companions;
   std::vector<std::string> notes;  ///< for people: what was understood and is not used
 };
 

@@ -15,27 +15,18 @@
 namespace flux2 {
 namespace {
 
-// What is wrong with a checkpoint, one kind of it: the first few tensors and how many there are.
-class Findings {
- public:
-  explicit Findings(std::string_view kind) : kind_(kind) {}
-
-  void add(std::string finding) {
-    if (count_++ < kListed) listed_ += (listed_.empty() ? "" : ", ") + std::move(finding);
-  }
-  void append_to(std::string& message) const {
-    if (count_ == 0) return;
-    if (!message.empty()) message += "; ";
-    message += fmt::format("{} {}: {}", count_, kind_, listed_);
-    if (count_ > kListed) message += ", ...";
-  }
-
- private:
-  static constexpr std::size_t kListed = 3;
-  std::string_view kind_;
-  std::string listed_;
-  std::size_t count_ = 0;
-};
+// Appends what is wrong of one kind: the first few tensors and how many there are.
+template <typename Items, typename Words>
+void append_findings(std::string& message, std::string_view kind, const Items& items,
+                     Words words_for) {
+  constexpr std::size_t kListed = 3;
+  if (items.empty()) return;
+  if (!message.empty()) message += "; ";
+  message += fmt::format("{} {}: ", items.size(), kind);
+  for (std::size_t i = 0; i < std::min(kListed, items.size()); ++i)
+    message += (i == 0 ? "" : ", ") + words_for(items[i]);
+  if (items.size() > kListed) message += ", ...";
+}
 
 // Bytes that the disk is asked for before they are needed: enough to keep it busy while the largest
 // weight is packed. Pages of files are no memory of this process.
@@ -116,6 +107,12 @@ class Loader {
 
 }  // namespace
 
+std::string describe_misfit(const TableFindings::Misfit& misfit) {
+  return fmt::format("{} is {} {}, not {} of real numbers", in_quotes(misfit.tensor->name),
+                     encoding_of(*misfit.tensor), misfit.tensor->shape.to_string(),
+                     misfit.expected.to_string());
+}
+
 std::vector<StoredTensor> WeightsTable::sources_of(const Entry& entry,
                                                    const Checkpoint& checkpoint) {
   std::vector<StoredTensor> tensors;
@@ -143,10 +140,8 @@ std::int64_t WeightsTable::packed_bytes(const Checkpoint& checkpoint, const Ops&
   return bytes;
 }
 
-void WeightsTable::check(const Checkpoint& checkpoint) const {
-  Findings missing("missing");
-  Findings misshapen("of the wrong shape or type");
-  Findings surplus("not expected");
+TableFindings WeightsTable::findings(const Checkpoint& checkpoint) const {
+  TableFindings result;
   std::set<const StoredTensor*> known;
   std::set<std::string> absent;  // several tensors may be stored as one
   for (const Entry& entry : entries_) {
@@ -157,21 +152,27 @@ void WeightsTable::check(const Checkpoint& checkpoint) const {
         if (entry.kind == WeightKind::unused) continue;
         if (tensor == nullptr) {
           const std::string name = checkpoint.stored_name(source.name);
-          if (absent.insert(name).second) missing.add(in_quotes(name));
+          if (absent.insert(name).second) result.missing.push_back(name);
         } else if (tensor->shape != source.shape || !holds_numbers(*tensor)) {
-          misshapen.add(fmt::format("{} is {} {}, not {} of real numbers", in_quotes(tensor->name),
-                                    encoding_of(*tensor), tensor->shape.to_string(),
-                                    source.shape.to_string()));
+          result.misfits.push_back({tensor, source.shape});
         }
       }
     }
   }
   for (const auto& [name, tensor] : checkpoint.tensors()) {
-    if (!known.contains(&tensor)) surplus.add(in_quotes(tensor.name));
+    if (!known.contains(&tensor)) result.surplus.push_back(&tensor);
   }
+  return result;
+}
+
+void WeightsTable::check(const Checkpoint& checkpoint) const {
+  const TableFindings found = findings(checkpoint);
   std::string message;
-  for (const Findings* findings : {&missing, &misshapen, &surplus})
-    findings->append_to(message);
+  append_findings(message, "missing", found.missing,
+                  [](const std::string& name) { return in_quotes(name); });
+  append_findings(message, "of the wrong shape or type", found.misfits, describe_misfit);
+  append_findings(message, "not expected", found.surplus,
+                  [](const StoredTensor* tensor) { return in_quotes(tensor->name); });
   if (message.empty()) return;
   throw Error(ErrorCode::bad_file, "tensors do not fit the configuration: " + message,
               checkpoint.path().string(), "weights and config.json belong to different models");

@@ -24,6 +24,20 @@ struct Source {
 /// What becomes of a declared tensor.
 enum class WeightKind { linear, conv2d, embedding, vector, unused };
 
+/// How files differ from what a model expects of them.
+struct TableFindings {
+  struct Misfit {
+    const StoredTensor* tensor;
+    Shape expected;
+  };
+  std::vector<std::string> missing;  ///< as the files would call them, each once
+  std::vector<Misfit> misfits;       ///< of the wrong shape or type
+  std::vector<const StoredTensor*> surplus;
+};
+
+/// "X is BF16 [2, 3], not [3, 2] of real numbers"
+std::string describe_misfit(const TableFindings::Misfit& misfit);
+
 /// Progress of loading, in stored bytes.
 using LoadProgress = std::function<void(std::size_t done, std::size_t total)>;
 
@@ -62,8 +76,12 @@ class WeightsTable {
   /// tables, which stay in the file.
   std::int64_t packed_bytes(const Checkpoint& checkpoint, const Ops& ops) const;
 
-  /// Holds the table against the files: every declared tensor is there, with its shape and a
-  /// floating type, and nothing else is. Unused tensors may be there or not.
+  /// Holds the table against the files; unused tensors may be there or not. The pointers are into
+  /// `checkpoint`.
+  TableFindings findings(const Checkpoint& checkpoint) const;
+
+  /// Nothing may differ: every declared tensor is there, with its shape and a
+  /// floating type, and nothing else is.
   /// @throws Error bad_file: names the first tensors that are missing, surplus or misshapen, and
   ///         how many there are of each
   void check(const Checkpoint& checkpoint) const;

@@ -67,6 +67,11 @@ struct ModelFolder {
   Tokenizer tokenizer() const;
 };
 
+/// What a part at `path` is: the header of its weights is read.
+/// @param ops  what would compute
+/// @throws Error bad_file
+ModelPart describe_part(const std::filesystem::path& path, PartKind kind, const Ops& ops);
+
 /// What an open model holds: the headers of its weights are read.
 /// @param ops  what would compute
 /// @throws Error bad_file

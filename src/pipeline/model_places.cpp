@@ -116,14 +116,6 @@ void take_model(const ModelSource& source, ModelPlaces& places) {
   }
 }
 
-// The folder of the pipeline that a transformer was saved with; empty where it lies alone.
-fs::path pipeline_folder_of(const fs::path& transformer) {
-  const fs::path folder = folder_of(fs::absolute(transformer).lexically_normal());
-  const bool in_place =
-      folder.filename() == "transformer" && is_file(folder.parent_path() / kIndex);
-  return in_place ? folder.parent_path() : fs::path();
-}
-
 // A folder of a whole pipeline stands for its part.
 fs::path named_part(const fs::path& path, const fs::path& subfolder) {
   if (is_file(path / kIndex)) return path / subfolder;
@@ -155,6 +147,36 @@ void take_named(const ModelSource& source, ModelPlaces& places) {
 
 fs::path folder_of(const fs::path& part) {
   return is_folder(part) ? part : part.parent_path();
+}
+
+fs::path pipeline_folder_of(const fs::path& transformer) {
+  const fs::path folder = folder_of(fs::absolute(transformer).lexically_normal());
+  const bool in_place =
+      folder.filename() == "transformer" && is_file(folder.parent_path() / kIndex);
+  return in_place ? folder.parent_path() : fs::path();
+}
+
+std::map<PartKind, fs::path> find_parts_at(const fs::path& path) {
+  if (!is_folder(path) || is_file(path / kIndex)) {
+    ModelPlaces places;
+    take_model({.model = path.string()}, places);
+    return places.parts;
+  }
+  // The folder of one part: its weights have a name that is expected.
+  for (const PartKind part : kParts) {
+    const std::string_view stem = weights_stem(name_of(part));
+    const std::vector<std::string> names = weights_names(stem);
+    if (std::none_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return is_file(path / name); })) {
+      continue;
+    }
+    const Naming* naming = Checkpoint::open(path, stem).naming();
+    if (naming != nullptr && naming->part == part) return {{part, path}};
+  }
+  ModelPlaces places;
+  take_model({.model = path.string()}, places);
+  if (places.parts.empty()) refuse(path, "holds nothing of FLUX.2", "give a model or its files");
+  return places.parts;
 }
 
 ModelPlaces find_places(const ModelSource& source) {

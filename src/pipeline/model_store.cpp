@@ -59,28 +59,6 @@ std::string names_of(const Checkpoint& weights) {
   return weights.prefix().empty() ? family : fmt::format("{} below {}", family, weights.prefix());
 }
 
-ModelPart describe_part(const fs::path& path, PartKind kind, const Ops& ops) {
-  const PartConfig config = config_of_part(path, kind);
-  const Checkpoint weights = Checkpoint::open(path, kind);
-  ModelPart part = {.name = std::string(name_of(kind)),
-                    .class_name = class_of(config.file, kind),
-                    .path = path,
-                    .names = names_of(weights),
-                    .sizes_from = config.from,
-                    .tensors = static_cast<std::int64_t>(weights.tensors().size()),
-                    .bytes = static_cast<std::int64_t>(weights.bytes()),
-                    .dtypes = {},
-                    .computed_as = {},
-                    .notes = weights.notes()};
-  for (StoredType& type : stored_types(kind, config.file, weights, ops)) {
-    part.dtypes.push_back(std::move(type.name));
-    part.computed_as.push_back(std::move(type.computed_as));
-  }
-  for (const auto& [name, tensor] : weights.tensors())
-    part.parameters += tensor.shape.elements();
-  return part;
-}
-
 }  // namespace
 
 fs::path find_model(const std::string& model) {
@@ -111,6 +89,28 @@ ModelInfo inspect_model(const fs::path& path) {
 
 ModelInfo inspect_model(const ModelSource& source) {
   return describe_model(ModelFolder::open(source), *make_backend({}).ops);
+}
+
+ModelPart describe_part(const fs::path& path, PartKind kind, const Ops& ops) {
+  const PartConfig config = config_of_part(path, kind);
+  const Checkpoint weights = Checkpoint::open(path, kind);
+  ModelPart part = {.name = std::string(name_of(kind)),
+                    .class_name = class_of(config.file, kind),
+                    .path = path,
+                    .names = names_of(weights),
+                    .sizes_from = config.from,
+                    .tensors = static_cast<std::int64_t>(weights.tensors().size()),
+                    .bytes = static_cast<std::int64_t>(weights.bytes()),
+                    .dtypes = {},
+                    .computed_as = {},
+                    .notes = weights.notes()};
+  for (StoredType& type : stored_types(kind, config.file, weights, ops)) {
+    part.dtypes.push_back(std::move(type.name));
+    part.computed_as.push_back(std::move(type.computed_as));
+  }
+  for (const auto& [name, tensor] : weights.tensors())
+    part.parameters += tensor.shape.elements();
+  return part;
 }
 
 ModelInfo describe_model(const ModelFolder& model, const Ops& ops) {
