@@ -167,6 +167,15 @@ std::string verify_report(const VerifyReport& report) {
   return dump(json);
 }
 
+std::string convert_report(const std::string& output, const ConvertResult& result) {
+  return dump({{"output", output},
+               {"parts", result.parts},
+               {"tensors", result.tensors},
+               {"quantized", result.quantized},
+               {"bytes_before", result.bytes_before},
+               {"bytes_after", result.bytes_after}});
+}
+
 std::string pull_report(const PulledModel& model) {
   return dump({{"repo", model.repo},
                {"revision", model.revision},

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "flux2/convert.h"
 #include "flux2/hub.h"
 #include "flux2/pipeline.h"
 #include "flux2/verify.h"
@@ -44,6 +45,9 @@ std::string models_report(const std::vector<ModelInfo>& models,
 /// surplus, listed [{name, stored_name, role, stored_as, shape, bytes, numbers, scales,
 /// difference}]], problems [{where, what}].
 std::string verify_report(const VerifyReport& report);
+
+/// A finished conversion: output, parts, tensors, quantized, bytes_before, bytes_after.
+std::string convert_report(const std::string& output, const ConvertResult& result);
 
 /// A finished pull: repo, revision, commit, path, files, bytes.
 std::string pull_report(const PulledModel& model);

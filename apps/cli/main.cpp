@@ -6,6 +6,7 @@
 
 #include "bench_command.h"
 #include "cache_command.h"
+#include "convert_command.h"
 #include "flux2/flux2.h"
 #include "generate_command.h"
 #include "generate_options.h"
@@ -94,7 +95,9 @@ ExitStatus run(int argc, char** argv) {
   const CLI::App* models = add_models(program, models_options);
   const CLI::App* quantize = add_quantize(program, quantize_options);
   VerifyCommand verify_options;
+  ConvertCommand convert_options;
   const CLI::App* verify = add_verify(program, verify_options);
+  const CLI::App* convert = add_convert(program, convert_options);
   add_bench(program, bench_options);
   PullCommandOptions pull_options;
   const CLI::App* pull = add_pull(program, pull_options);
@@ -117,6 +120,8 @@ ExitStatus run(int argc, char** argv) {
     run_quantize(quantize_options);
   } else if (verify->parsed()) {
     run_verify(verify_options);
+  } else if (convert->parsed()) {
+    run_convert(convert_options);
   } else {
     run_bench(bench_options);
   }

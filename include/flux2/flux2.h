@@ -9,6 +9,7 @@
 #include "flux2/adapter.h"
 #include "flux2/array.h"
 #include "flux2/bench.h"
+#include "flux2/convert.h"
 #include "flux2/error.h"
 #include "flux2/export.h"
 #include "flux2/hub.h"

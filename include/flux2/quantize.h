@@ -38,7 +38,7 @@ struct QuantizeResult {
 /// pictures are the same, loading is faster and the files are half as large.
 ///
 /// Needs memory for a few rows only. `folder` appears complete or not at all.
-/// @param model    a folder in Diffusers layout, or "nano"
+/// @param model    as ModelSource::model
 /// @param folder   must not exist yet
 /// @param options  threads, stop, progress
 /// @throws Error bad_file (also where `folder` exists or the disk is full), cancelled

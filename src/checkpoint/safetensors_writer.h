@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "checkpoint/weights_writer.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
@@ -22,23 +23,16 @@ struct PlannedTensor {
 
 /// Writes a safetensors file of any size piece by piece: the header first, then the elements of
 /// all tensors back to back, in the order they were planned in.
-class SafetensorsWriter {
+class SafetensorsWriter final : public WeightsWriter {
  public:
   /// @throws Error bad_file: cannot be written
   SafetensorsWriter(const std::filesystem::path& path, std::span<const PlannedTensor> tensors,
                     const std::map<std::string, std::string>& metadata = {});
 
-  /// The next elements; pieces need not end where tensors do.
-  /// @throws Error bad_file: the disk is full
-  void write(std::span<const std::byte> bytes);
-  /// Gives the file its name. Every planned byte must have been written.
-  /// @throws Error bad_file: the disk is full
-  void commit();
-
-  /// Bytes of all elements.
-  std::uint64_t total() const { return total_; }
-  /// Bytes written so far.
-  std::uint64_t written() const { return written_; }
+  void write(std::span<const std::byte> bytes) override;
+  void commit() override;
+  std::uint64_t total() const override { return total_; }
+  std::uint64_t written() const override { return written_; }
 
  private:
   AtomicFile file_;

@@ -1,7 +1,6 @@
 #include "hub/download.h"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -11,6 +10,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/disk_space.h"
 #include "flux2/error.h"
 #include "hub/file_download.h"
 
@@ -27,17 +27,6 @@ std::string in_gigabytes(std::int64_t bytes) {
   return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
 }
 
-// Free bytes where `path` will be; nothing if the system does not say.
-std::optional<std::int64_t> free_space(fs::path path) {
-  std::error_code ignored;
-  path = fs::absolute(path);
-  while (!fs::exists(path, ignored) && path.has_relative_path())
-    path = path.parent_path();
-  struct statvfs status {};
-  if (::statvfs(path.c_str(), &status) != 0) return std::nullopt;
-  return static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
-}
-
 void check_space(const std::vector<HubFile>& files, const RepoCache& cache) {
   std::int64_t needed = 0;
   for (const HubFile& file : files) {
@@ -46,7 +35,7 @@ void check_space(const std::vector<HubFile>& files, const RepoCache& cache) {
     const std::int64_t missing = std::max<std::int64_t>(0, file.size - bytes_left_behind(blob));
     needed = missing > INT64_MAX - needed ? INT64_MAX : needed + missing;
   }
-  const auto there = free_space(cache.folder());
+  const auto there = free_disk_space(cache.folder());
   if (needed == 0 || !there || needed <= *there - kReserve) return;
   throw Error(
       ErrorCode::bad_file,

@@ -56,11 +56,16 @@ std::optional<Tokenizer> listed_tokenizer(const Checkpoint& weights) {
 
 }  // namespace
 
-std::optional<Tokenizer> embedded_tokenizer(const Checkpoint& text_encoder) {
+std::optional<std::string> embedded_tekken(const Checkpoint& text_encoder) {
   const StoredTensor* tekken = text_encoder.aside("tekken_model");
-  if (tekken == nullptr) return listed_tokenizer(text_encoder);
-  return Tokenizer::from_json(bytes_of(*tekken),
-                              fmt::format("{} in {}", tekken->name, tekken->file));
+  return tekken == nullptr ? std::nullopt : std::optional(bytes_of(*tekken));
+}
+
+std::optional<Tokenizer> embedded_tokenizer(const Checkpoint& text_encoder) {
+  const std::optional<std::string> tekken = embedded_tekken(text_encoder);
+  if (!tekken) return listed_tokenizer(text_encoder);
+  return Tokenizer::from_json(*tekken,
+                              fmt::format("tekken_model in {}", text_encoder.path().string()));
 }
 
 }  // namespace flux2

@@ -257,6 +257,15 @@ PartConfig ModelFolder::config_of(PartKind part) const {
   return config_of_part(places.parts.at(part), part);
 }
 
+fs::path tokenizer_beside(const fs::path& text_encoder) {
+  const fs::path folder = folder_of(fs::absolute(text_encoder).lexically_normal());
+  for (const fs::path& beside : {folder, folder.parent_path() / "tokenizer"}) {
+    for (const char* file : {"tokenizer.json", "vocab.json", "tekken.json"})
+      if (is_file(beside / file)) return beside;
+  }
+  return {};
+}
+
 Tokenizer ModelFolder::tokenizer() const {
   if (!places.tokenizer.empty()) return Tokenizer::load(places.tokenizer);
   const auto place = places.parts.find(PartKind::text_encoder);
@@ -264,11 +273,8 @@ Tokenizer ModelFolder::tokenizer() const {
     if (std::optional<Tokenizer> embedded = embedded_tokenizer(weights_of("text_encoder"))) {
       return *std::move(embedded);
     }
-    const fs::path folder = folder_of(fs::absolute(place->second).lexically_normal());
-    for (const fs::path& beside : {folder, folder.parent_path() / "tokenizer"}) {
-      for (const char* file : {"tokenizer.json", "vocab.json", "tekken.json"})
-        if (is_file(beside / file)) return Tokenizer::load(beside);
-    }
+    const fs::path beside = tokenizer_beside(place->second);
+    if (!beside.empty()) return Tokenizer::load(beside);
   }
   throw Error(
       ErrorCode::bad_file, "there is no tokenizer with the text encoder", path.string(),

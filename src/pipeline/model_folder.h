@@ -67,6 +67,9 @@ struct ModelFolder {
   Tokenizer tokenizer() const;
 };
 
+/// The folder with tokenizer files that a text encoder lies in or beside; empty: there is none.
+std::filesystem::path tokenizer_beside(const std::filesystem::path& text_encoder);
+
 /// What a part at `path` is: the header of its weights is read.
 /// @param ops  what would compute
 /// @throws Error bad_file

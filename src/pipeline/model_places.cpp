@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -94,6 +96,29 @@ void take_files(const fs::path& folder, const ModelSource& source, ModelPlaces& 
   }
 }
 
+// The part that `folder` is of: all weights in it have the names that this part's have in its own
+// folder.
+std::optional<PartKind> part_of_folder(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (is_weights_file(entry.path())) names.push_back(entry.path().filename().string());
+  if (names.empty()) return std::nullopt;
+  for (const PartKind part : kParts) {
+    const std::string_view stem = weights_stem(name_of(part));
+    const std::vector<std::string> known = weights_names(stem);
+    if (std::none_of(known.begin(), known.end(),
+                     [&](const std::string& name) { return is_file(folder / name); }) ||
+        !std::all_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return name.starts_with(stem); })) {
+      continue;
+    }
+    const Naming* naming = Checkpoint::open(folder, stem).naming();
+    if (naming != nullptr && naming->part == part) return part;
+  }
+  return std::nullopt;
+}
+
 void take_model(const ModelSource& source, ModelPlaces& places) {
   const fs::path path = find_model(source.model);
   places.path = path;
@@ -103,6 +128,8 @@ void take_model(const ModelSource& source, ModelPlaces& places) {
     for (const PartKind part : kParts)
       if (is_folder(path / name_of(part))) places.parts.emplace(part, path / name_of(part));
     if (is_folder(path / "tokenizer")) places.tokenizer = path / "tokenizer";
+  } else if (const std::optional<PartKind> part = part_of_folder(path)) {
+    places.parts.emplace(*part, path);
   } else if (is_folder(path)) {
     take_subfolders(path, places);
     take_files(path, source, places);
@@ -143,6 +170,13 @@ void take_named(const ModelSource& source, ModelPlaces& places) {
   if (!source.tokenizer.empty()) places.tokenizer = named_part(source.tokenizer, "tokenizer");
 }
 
+ModelPlaces collect(const ModelSource& source) {
+  ModelPlaces places;
+  if (!source.model.empty()) take_model(source, places);
+  take_named(source, places);
+  return places;
+}
+
 }  // namespace
 
 fs::path folder_of(const fs::path& part) {
@@ -156,33 +190,16 @@ fs::path pipeline_folder_of(const fs::path& transformer) {
   return in_place ? folder.parent_path() : fs::path();
 }
 
-std::map<PartKind, fs::path> find_parts_at(const fs::path& path) {
-  if (!is_folder(path) || is_file(path / kIndex)) {
-    ModelPlaces places;
-    take_model({.model = path.string()}, places);
-    return places.parts;
+ModelPlaces find_parts(const ModelSource& source) {
+  ModelPlaces places = collect(source);
+  if (places.parts.empty()) {
+    refuse(places.path, "holds nothing of FLUX.2", "give a model or files of its weights");
   }
-  // The folder of one part: its weights have a name that is expected.
-  for (const PartKind part : kParts) {
-    const std::string_view stem = weights_stem(name_of(part));
-    const std::vector<std::string> names = weights_names(stem);
-    if (std::none_of(names.begin(), names.end(),
-                     [&](const std::string& name) { return is_file(path / name); })) {
-      continue;
-    }
-    const Naming* naming = Checkpoint::open(path, stem).naming();
-    if (naming != nullptr && naming->part == part) return {{part, path}};
-  }
-  ModelPlaces places;
-  take_model({.model = path.string()}, places);
-  if (places.parts.empty()) refuse(path, "holds nothing of FLUX.2", "give a model or its files");
-  return places.parts;
+  return places;
 }
 
 ModelPlaces find_places(const ModelSource& source) {
-  ModelPlaces places;
-  if (!source.model.empty()) take_model(source, places);
-  take_named(source, places);
+  ModelPlaces places = collect(source);
   for (const PartKind part : {PartKind::transformer, PartKind::vae}) {
     if (places.parts.contains(part)) continue;
     // A file that is not what it was given as is the nearer reason.

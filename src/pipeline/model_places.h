@@ -25,10 +25,10 @@ struct ModelPlaces {
 /// @throws Error bad_file: nothing there; two files for one part; no transformer or no VAE
 ModelPlaces find_places(const ModelSource& source);
 
-/// Whatever parts `path` holds, be they a whole model or not: a folder of a model, the folder of
-/// one part, a folder of single files, a file of weights, an index.
+/// The same where the parts need not be a whole model: `source` may also be the folder of one part
+/// or an index.
 /// @throws Error bad_file: nothing of FLUX.2 there; says what it is instead
-std::map<PartKind, std::filesystem::path> find_parts_at(const std::filesystem::path& path);
+ModelPlaces find_parts(const ModelSource& source);
 
 /// The folder with the model_index.json that a transformer at `path` was saved with; empty where it
 /// lies alone.

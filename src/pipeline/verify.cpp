@@ -70,12 +70,12 @@ VerifyReport verify_files(const std::vector<std::string>& files, const VerifyOpt
   }
   set_thread_count(options.threads > 0 ? options.threads : available_cores());
   std::map<PartKind, fs::path> parents;
-  if (!options.against.empty()) parents = find_parts_at(find_model(options.against));
+  if (!options.against.empty()) parents = find_parts({.model = options.against}).parts;
   VerifyReport report;
   std::vector<PlacedPart> parts;
   for (const std::string& file : files) {
     or_problem(file, report, [&] {
-      for (const auto& [kind, path] : find_parts_at(find_model(file)))
+      for (const auto& [kind, path] : find_parts({.model = file}).parts)
         parts.push_back({kind, path});
     });
   }

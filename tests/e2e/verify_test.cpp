@@ -98,7 +98,8 @@ TEST_F(Verify, AQuantisedModelIsItsParents) {
   const Finished run = verify({*folder_ / "int8", "--against", "nano", "--json"});
   ASSERT_EQ(run.status, 0) << run.err << run.out;
   std::size_t compared = 0, scaled = 0;
-  for (const auto& part : nlohmann::json::parse(run.out).at("parts")) {
+  const auto report = nlohmann::json::parse(run.out);
+  for (const auto& part : report.at("parts")) {
     for (const auto& tensor : part.at("listed")) {
       compared += tensor.contains("difference") ? 1 : 0;
       scaled += tensor.contains("scales") ? 1 : 0;
