@@ -242,6 +242,14 @@ void attend_tiles(const Call& call, const AttentionKernels& kernels, const Plan&
 
 }  // namespace
 
+std::size_t CpuAttention::scratch_bytes_for(const Tensor& q, const Tensor& k, const Tensor& v,
+                                            const AttentionMask& mask) const {
+  const Call call{q, k, v, mask, q};
+  if (call.rows() > kAttentionFewRows) return make_plan(call, kernels_for(isa_, call)).bytes();
+  const std::int64_t workspace = attention_few_words(round_up(call.width(), kWorkspacePadding));
+  return static_cast<std::size_t>(call.workers() * workspace) * 4;
+}
+
 void CpuAttention::operator()(const Tensor& q, const Tensor& k, const Tensor& v,
                               const AttentionMask& mask, const Tensor& out) {
   const Call call{q, k, v, mask, out};

@@ -35,6 +35,9 @@ class CpuAttention {
 
   /// Bytes of scratch memory held between calls.
   std::size_t scratch_bytes() const { return scratch_bytes_; }
+  /// Bytes that a call needs. Of the tensors only shapes and types are looked at.
+  std::size_t scratch_bytes_for(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const AttentionMask& mask) const;
   /// Gives the scratch memory back to the system.
   void trim();
 

@@ -18,6 +18,15 @@ struct CpuTable final : PreparedWeight {
   StoredTensor stored;
 };
 
+/// The type of Role::operand: what is not computed in int8 is computed in what the processor has
+/// next to it.
+DType operand_type(ComputeType compute, Isa isa);
+/// Ops::linear_type, where operands are `operand`.
+DType linear_type_of(std::span<const StoredTensor> row_blocks, Sensitivity sensitivity,
+                     const CpuOptions& options, DType operand);
+/// Rows of a small picture that upsample_conv2d works on at a time, `kernel` [out, in, 3, 3].
+std::int64_t upsampling_band_rows(std::int64_t width, const Shape& kernel);
+
 /// See make_cpu_ops. Storage and weights are in cpu_storage.cpp, matmuls in cpu_matmuls.cpp, and
 /// so on.
 class CpuOps final : public Ops {

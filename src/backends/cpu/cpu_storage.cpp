@@ -12,13 +12,6 @@
 namespace flux2 {
 namespace {
 
-// What is not computed in int8 is computed in what the processor has next to it.
-DType operand_type(ComputeType compute, Isa isa) {
-  const bool bf16 =
-      compute == ComputeType::bf16 || (compute == ComputeType::int8 && isa >= Isa::avx512_bf16);
-  return bf16 ? DType::bf16 : DType::f32;
-}
-
 std::string_view name_of(ComputeType compute) {
   switch (compute) {
     case ComputeType::f32:
@@ -32,6 +25,12 @@ std::string_view name_of(ComputeType compute) {
 }
 
 }  // namespace
+
+DType operand_type(ComputeType compute, Isa isa) {
+  const bool bf16 =
+      compute == ComputeType::bf16 || (compute == ComputeType::int8 && isa >= Isa::avx512_bf16);
+  return bf16 ? DType::bf16 : DType::f32;
+}
 
 CpuOps::CpuOps(ComputeType compute, Isa isa, StoredIntegers integers)
     : compute_(compute),
@@ -84,17 +83,23 @@ Tensor CpuOps::dense(const Tensor& x, DType dtype) {
   return result;
 }
 
-DType CpuOps::linear_type(std::span<const StoredTensor> row_blocks, Sensitivity sensitivity) const {
+DType linear_type_of(std::span<const StoredTensor> row_blocks, Sensitivity sensitivity,
+                     const CpuOptions& options, DType operand) {
   const auto integers = [](const StoredTensor& block) {
     return block.decoder != nullptr && block.decoder->int8_rows() != nullptr;
   };
   if (row_blocks.empty() || sensitivity != Sensitivity::tolerant ||
       !Int8Linear::fits(row_elements(row_blocks.front()))) {
-    return compute_dtype_;
+    return operand;
   }
-  const bool kept = integers_ == StoredIntegers::kept &&
+  const bool kept = options.integers == StoredIntegers::kept &&
                     std::all_of(row_blocks.begin(), row_blocks.end(), integers);
-  return kept || compute_ == ComputeType::int8 ? DType::i8 : compute_dtype_;
+  return kept || options.compute == ComputeType::int8 ? DType::i8 : operand;
+}
+
+DType CpuOps::linear_type(std::span<const StoredTensor> row_blocks, Sensitivity sensitivity) const {
+  return linear_type_of(row_blocks, sensitivity,
+                        {.compute = compute_, .most = {}, .integers = integers_}, compute_dtype_);
 }
 
 Weight CpuOps::prepare_linear(std::span<const StoredTensor> row_blocks, const Tensor& bias,

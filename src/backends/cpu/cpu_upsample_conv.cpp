@@ -105,12 +105,13 @@ struct Band {
   }
 };
 
-std::int64_t rows_of_band(std::int64_t row_elements) {
-  const std::int64_t elements = kBandElements * thread_count();
-  return std::max<std::int64_t>(1, elements / std::max<std::int64_t>(1, row_elements));
-}
-
 }  // namespace
+
+std::int64_t upsampling_band_rows(std::int64_t width, const Shape& kernel) {
+  const std::int64_t elements = kBandElements * thread_count();
+  const std::int64_t row = width * std::max(kernel[0], kernel[1]);
+  return std::max<std::int64_t>(1, elements / std::max<std::int64_t>(1, row));
+}
 
 void CpuOps::upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor& out) {
   const auto& packed = weight.prepared<PackedConv>();
@@ -118,7 +119,7 @@ void CpuOps::upsample_conv2d(const Tensor& x, const Weight& weight, const Tensor
   assert(packed.shape[2] == 3 && packed.shape[3] == 3 && x.dim(3) == packed.shape[1]);
   assert(out.dim(1) == 2 * height && out.dim(2) == 2 * width && out.dim(3) == packed.shape[0]);
   const auto kernels = kernels_of(dnnl_, *pool_, packed);
-  const std::int64_t step = rows_of_band(width * std::max(packed.shape[0], packed.shape[1]));
+  const std::int64_t step = upsampling_band_rows(width, packed.shape);
   for (std::int64_t b = 0; b < x.dim(0); ++b) {
     for (std::int64_t row = 0; row < height; row += step) {
       const std::int64_t count = std::min(step, height - row);

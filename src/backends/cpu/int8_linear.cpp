@@ -66,6 +66,15 @@ class Int8Linear::Operands {
 Int8Linear::Int8Linear(Isa isa, std::shared_ptr<MemoryPool> pool)
     : kernels_(int8_kernels(isa)), pool_(std::move(pool)) {}
 
+std::size_t Int8Linear::panel_bytes(std::int64_t out, std::int64_t in) const {
+  return static_cast<std::size_t>(round_up(out, kernels_.columns) * round_up(in, kInt8Group));
+}
+
+std::size_t Int8Linear::operand_bytes(std::int64_t rows, std::int64_t in) const {
+  const std::int64_t padded = round_up(in, kInt8OperandPadding);
+  return static_cast<std::size_t>(rows * stride_for(padded * kernels_.operand_bytes));
+}
+
 std::shared_ptr<Int8Weight> Int8Linear::pack(std::span<const StoredTensor> row_blocks) {
   const Int8Quantizer quantizer(kernels_, row_blocks);
   const std::int64_t columns = kernels_.columns;
@@ -76,7 +85,7 @@ std::shared_ptr<Int8Weight> Int8Linear::pack(std::span<const StoredTensor> row_b
   weight->in = quantizer.in();
   weight->out = quantizer.out();
   weight->rotation = quantizer.rotation();
-  weight->panels = pool_->allocate(static_cast<std::size_t>(panels * panel_bytes));
+  weight->panels = pool_->allocate(this->panel_bytes(weight->out, weight->in));
   weight->scales = pool_->tensor({panels * columns}, DType::f32);
   weight->start = pool_->tensor({panels * columns}, DType::i32);
   auto* bytes = static_cast<std::int8_t*>(weight->panels->data);

@@ -40,6 +40,10 @@ class Int8Linear {
 
   /// Whether the sums of that many products fit their integers.
   static bool fits(std::int64_t in) { return in <= kMostInputs; }
+  /// Bytes of the panels of a weight [out, in].
+  std::size_t panel_bytes(std::int64_t out, std::int64_t in) const;
+  /// Bytes of so many rows of x, quantised.
+  std::size_t operand_bytes(std::int64_t rows, std::int64_t in) const;
 
   /// Takes the integers of blocks that are stored as such, quantises others row by row.
   std::shared_ptr<Int8Weight> pack(std::span<const StoredTensor> row_blocks);

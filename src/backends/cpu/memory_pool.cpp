@@ -1,13 +1,12 @@
 #include "backends/cpu/memory_pool.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <iterator>
-#include <new>
+#include <utility>
 
 #include "flux2/error.h"
 
@@ -15,9 +14,7 @@ namespace flux2 {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-// From here on blocks are mapped, so that giving them back really shrinks the process.
-constexpr std::size_t kMappedFrom = std::size_t{256} << 10;
+constexpr std::size_t kHugePage = PageSource::kHugePage;
 // From here on blocks are whole huge pages, and made of the pages of idle blocks where those are
 // too small.
 constexpr std::size_t kPiecedFrom = 4 * kHugePage;
@@ -31,52 +28,6 @@ std::size_t class_of(std::size_t bytes) {
   const std::size_t step =
       std::max(kAlignment, std::bit_floor(std::max<std::size_t>(bytes, 1)) / 8);
   return std::max(kAlignment, (bytes + step - 1) / step * step);
-}
-
-// Large blocks start at a huge page, so that the kernel can back them with whole ones: matmuls
-// walk weights of tens of megabytes and would miss the TLB at every row otherwise.
-void* map_block(std::size_t size) {
-  const std::size_t slack = size >= 2 * kHugePage ? kHugePage : 0;
-  void* mapped = mmap(nullptr, size + slack, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  if (slack == 0) return mapped;
-  auto* begin = static_cast<std::byte*>(mapped);
-  const std::size_t misfit = std::bit_cast<std::uintptr_t>(begin) % kHugePage;
-  const std::size_t before = misfit == 0 ? 0 : kHugePage - misfit;
-  if (before > 0) munmap(begin, before);
-  if (slack > before) munmap(begin + before + size, slack - before);
-  madvise(begin + before, size, MADV_HUGEPAGE);
-  return begin + before;
-}
-
-// Mapped sizes are whole pages already: 256 KiB / 8 is a multiple of 4096.
-void* take_from_system(std::size_t size) {
-  if (size >= kMappedFrom) return map_block(size);
-  return ::operator new (size, std::align_val_t{kAlignment}, std::nothrow);
-}
-
-void give_to_system(void* data, std::size_t size) {
-  if (size >= kMappedFrom) {
-    munmap(data, size);
-  } else {
-    ::operator delete (data, std::align_val_t{kAlignment});
-  }
-}
-
-// Moves huge pages to where `target` is mapped, without copying a byte; returns the bytes moved,
-// less than `size` where the system has no room for more mappings. One page at a time, because
-// before Linux 6.17 a move must not span the seam between pages that came from different places.
-std::size_t move_pages(std::byte* source, std::byte* target, std::size_t size) {
-  for (std::size_t done = 0; done < size; done += kHugePage) {
-    const void* moved =
-        mremap(source + done, kHugePage, kHugePage, MREMAP_MAYMOVE | MREMAP_FIXED, target + done);
-    if (moved != MAP_FAILED) continue;
-    mmap(target + done, kHugePage, PROT_READ | PROT_WRITE,  // the failed call may have unmapped it
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    return done;
-  }
-  return size;
 }
 
 bool is_huge_pages(const void* data, std::size_t size) {
@@ -107,9 +58,9 @@ std::shared_ptr<Storage> MemoryPool::allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     memory = take_idle(size);
     if (memory.data == nullptr) {
-      memory = {take_from_system(size), size};
-      if (memory.data != nullptr) held_bytes_ += size;
+      memory = {pages_.take(size), size};
       if (memory.data != nullptr && size >= kPiecedFrom) move_idle_pages_to(memory);
+      if (memory.data != nullptr) hold(size);
     }
   }
   if (memory.data == nullptr) {
@@ -149,7 +100,7 @@ void MemoryPool::move_idle_pages_to(const Memory& memory) {
     const std::size_t wanted = std::min(size, memory.size - done);
     auto* source = static_cast<std::byte*>(data);
     const std::size_t moved =
-        move_pages(source, static_cast<std::byte*>(memory.data) + done, wanted);
+        pages_.move(source, static_cast<std::byte*>(memory.data) + done, wanted);
     done += moved;
     held_bytes_ -= moved;
     idle = idle_.erase(idle);
@@ -167,7 +118,7 @@ void MemoryPool::release(void* data, std::size_t size) noexcept {
   try {
     idle_.emplace(size, data);
   } catch (const std::bad_alloc&) {
-    give_to_system(data, size);
+    pages_.give(data, size);
     held_bytes_ -= size;
   }
 }
@@ -183,7 +134,7 @@ std::size_t MemoryPool::idle_bytes() const {
 void MemoryPool::trim() {
   const std::lock_guard lock(mutex_);
   for (const auto& [size, data] : idle_) {
-    give_to_system(data, size);
+    pages_.give(data, size);
     held_bytes_ -= size;
   }
   idle_.clear();
@@ -192,6 +143,16 @@ void MemoryPool::trim() {
 std::size_t MemoryPool::held_bytes() const {
   const std::lock_guard lock(mutex_);
   return held_bytes_;
+}
+
+void MemoryPool::hold(std::size_t bytes) {
+  held_bytes_ += bytes;
+  peak_bytes_ = std::max(peak_bytes_, held_bytes_);
+}
+
+std::size_t MemoryPool::take_peak() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(peak_bytes_, held_bytes_);
 }
 
 }  // namespace flux2

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "backends/cpu/page_source.h"
 #include "tensor/tensor.h"
 
 namespace flux2 {
@@ -17,7 +18,10 @@ namespace flux2 {
 class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
  public:
   /// Pools live in shared_ptrs: every block given out holds one.
-  static std::shared_ptr<MemoryPool> make() { return std::shared_ptr<MemoryPool>(new MemoryPool); }
+  /// @param pages  must outlive it and every block
+  static std::shared_ptr<MemoryPool> make(PageSource& pages = system_pages()) {
+    return std::shared_ptr<MemoryPool>(new MemoryPool(pages));
+  }
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
   ~MemoryPool();
@@ -33,6 +37,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   std::size_t idle_bytes() const;
   /// Bytes taken from the system and not given back.
   std::size_t held_bytes() const;
+  /// The most of them since the last call.
+  std::size_t take_peak();
 
  private:
   struct Block;
@@ -41,14 +47,17 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
     std::size_t size = 0;
   };
 
-  MemoryPool() = default;
+  explicit MemoryPool(PageSource& pages) : pages_(pages) {}
+  void hold(std::size_t bytes);
   Memory take_idle(std::size_t size);
   void move_idle_pages_to(const Memory& memory);
   void release(void* data, std::size_t size) noexcept;
 
+  PageSource& pages_;
   mutable std::mutex mutex_;
   std::multimap<std::size_t, void*> idle_;  ///< by size
   std::size_t held_bytes_ = 0;
+  std::size_t peak_bytes_ = 0;  ///< of held_bytes_
 };
 
 }  // namespace flux2
