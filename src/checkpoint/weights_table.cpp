@@ -183,6 +183,35 @@ void WeightsTable::load(const Checkpoint& checkpoint, Ops& ops, const LoadProgre
   fill(checkpoint, ops, progress, change, [](const Entry&) { return true; });
 }
 
+void WeightsTable::assume(Ops& ops, const Checkpoint* checkpoint) const {
+  for (const Entry& entry : entries_) {
+    if (entry.kind == WeightKind::unused) continue;
+    std::vector<StoredTensor> sources;
+    for (const Source& source : entry.sources) {
+      const StoredTensor* stored = checkpoint == nullptr ? nullptr : checkpoint->find(source.name);
+      sources.push_back(stored == nullptr ? StoredTensor() : *stored);
+      sources.back().shape = source.shape;  // whether the file's is the same, load() says
+    }
+    const Tensor bias = entry.bias.empty() ? Tensor() : make_host_tensor(entry.bias.front().shape);
+    switch (entry.kind) {
+      case WeightKind::linear:
+        *entry.weight = ops.prepare_linear(sources, bias, entry.sensitivity);
+        break;
+      case WeightKind::conv2d:
+        *entry.weight = ops.prepare_conv2d(sources.front(), bias);
+        break;
+      case WeightKind::embedding:
+        *entry.weight = ops.prepare_embedding(sources.front());
+        break;
+      case WeightKind::vector:
+        *entry.vector = ops.upload(make_host_tensor(sources.front().shape), Role::stream);
+        break;
+      case WeightKind::unused:
+        break;
+    }
+  }
+}
+
 void WeightsTable::reload(const std::set<std::string>& names, const Checkpoint& checkpoint,
                           Ops& ops, const LoadProgress& progress,
                           const WeightsChange* change) const {

@@ -98,6 +98,11 @@ class WeightsTable {
   void reload(const std::set<std::string>& names, const Checkpoint& checkpoint, Ops& ops,
               const LoadProgress& progress = {}, const WeightsChange* change = nullptr) const;
 
+  /// Gives every target its weights as load() does, but looks at no number: for operations that
+  /// don't either.
+  /// @param checkpoint  how tensors are stored; nullptr: their shapes are all that is known
+  void assume(Ops& ops, const Checkpoint* checkpoint = nullptr) const;
+
  private:
   using EntryFilter = std::function<bool(const Entry&)>;
   void fill(const Checkpoint& checkpoint, Ops& ops, const LoadProgress& progress,

@@ -35,25 +35,36 @@ Tensor run_batch(Ops& ops, Coder coder, const CoderWeights& weights, const Tenso
 
 }  // namespace
 
-Autoencoder Autoencoder::load(const Checkpoint& checkpoint, const AutoencoderConfig& config,
-                              Ops& ops, CoderSides sides, const LoadProgress& progress) {
-  Autoencoder model;
-  model.config_ = config;
-  model.weights_ = std::make_unique<AutoencoderWeights>();
+Autoencoder::Autoencoder(const AutoencoderConfig& config)
+    : config_(config), weights_(std::make_unique<AutoencoderWeights>()) {}
+
+WeightsTable Autoencoder::table(CoderSides sides) {
   WeightsTable table;
-  declare(table, *model.weights_, config);
+  declare(table, *weights_, config_);
   if (sides == CoderSides::decoder) {
     table.skip("encoder.");
     table.skip("quant_conv.");
   }
-  table.load(checkpoint, ops, progress);
+  return table;
+}
+
+Autoencoder Autoencoder::load(const Checkpoint& checkpoint, const AutoencoderConfig& config,
+                              Ops& ops, CoderSides sides, const LoadProgress& progress) {
+  Autoencoder model(config);
+  model.table(sides).load(checkpoint, ops, progress);
   model.mean_ = ops.download(model.weights_->latent_mean);
   model.variance_ = ops.download(model.weights_->latent_variance);
   return model;
 }
 
+Autoencoder Autoencoder::assume(const AutoencoderConfig& config, Ops& ops, CoderSides sides) {
+  Autoencoder model(config);
+  model.table(sides).assume(ops);
+  return model;
+}
+
 Tiling Autoencoder::tiling() const {
-  return {config_.sample_size, config_.sample_size / config_.downscale(), 0.25};
+  return tiling_of(config_);
 }
 
 Tensor Autoencoder::encode(Ops& ops, const Tensor& pictures,

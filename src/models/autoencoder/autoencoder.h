@@ -21,6 +21,10 @@ class Autoencoder {
   static Autoencoder load(const Checkpoint& checkpoint, const AutoencoderConfig& config, Ops& ops,
                           CoderSides sides, const LoadProgress& progress = {});
 
+  /// The same from shapes alone, for operations that look at nothing else: see
+  /// WeightsTable::assume. It has no latent statistics.
+  static Autoencoder assume(const AutoencoderConfig& config, Ops& ops, CoderSides sides);
+
   const AutoencoderConfig& config() const { return config_; }
   /// Running mean and variance of patched latents, host [128]: tokens are normalised with them.
   const Tensor& latent_mean() const { return mean_; }
@@ -38,7 +42,8 @@ class Autoencoder {
   Tensor decode(Ops& ops, const Tensor& latents, const std::optional<Tiling>& tiling = {}) const;
 
  private:
-  Autoencoder() = default;
+  explicit Autoencoder(const AutoencoderConfig& config);
+  WeightsTable table(CoderSides sides);
 
   AutoencoderConfig config_;
   std::unique_ptr<AutoencoderWeights> weights_;

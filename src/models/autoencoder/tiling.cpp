@@ -73,6 +73,11 @@ Tensor tile_at(const Tensor& input, std::int64_t y, std::int64_t x, std::int64_t
 
 }  // namespace
 
+Tiling tiling_of(const AutoencoderConfig& config) {
+  constexpr double kOverlap = 0.25;
+  return {config.sample_size, config.sample_size / config.downscale(), kOverlap};
+}
+
 bool needs_tiles(const Tiling& tiling, TileSource source, std::int64_t height, std::int64_t width) {
   return std::max(height, width) > grid_of(tiling, source).size;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "models/autoencoder/config.h"
 #include "tensor/tensor.h"
 
 namespace flux2 {
@@ -13,6 +14,9 @@ struct Tiling {
   std::int64_t latent_size = 128;   ///< the same in latents
   double overlap = 0.25;            ///< of a tile
 };
+
+/// The tiles of Diffusers' `enable_tiling` for such a model.
+Tiling tiling_of(const AutoencoderConfig& config);
 
 /// Which side of the autoencoder the input of a tile is on.
 enum class TileSource { picture, latents };

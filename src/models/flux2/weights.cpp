@@ -15,13 +15,19 @@ constexpr StreamNames kTxtNames = {"attn.add_q_proj.weight",      "attn.add_k_pr
                                    "attn.norm_added_k.weight",    "attn.to_add_out.weight",
                                    "ff_context.linear_in.weight", "ff_context.linear_out.weight"};
 
-void declare_stream(const WeightsScope& block, StreamWeights& weights, const StreamNames& names,
-                    const TransformerConfig& config) {
+// Declared in the order that a block uses them: both streams' projections come first.
+void declare_projections(const WeightsScope& block, StreamWeights& weights,
+                         const StreamNames& names, const TransformerConfig& config) {
   const std::int64_t d = config.dim();
-  const std::int64_t m = config.mlp_hidden;
   block.linear(weights.qkv, {{names.q, {d, d}}, {names.k, {d, d}}, {names.v, {d, d}}});
   block.vector(weights.norm_q, {names.norm_q, {config.head_dim}});
   block.vector(weights.norm_k, {names.norm_k, {config.head_dim}});
+}
+
+void declare_outputs(const WeightsScope& block, StreamWeights& weights, const StreamNames& names,
+                     const TransformerConfig& config) {
+  const std::int64_t d = config.dim();
+  const std::int64_t m = config.mlp_hidden;
   block.linear(weights.out, {{names.out, {d, d}}});
   block.linear(weights.mlp_up, {{names.mlp_up, {2 * m, d}}});
   block.linear(weights.mlp_down, {{names.mlp_down, {d, m}}});
@@ -68,8 +74,10 @@ void declare(WeightsTable& table, TransformerWeights& weights, const Transformer
   for (std::int64_t i = 0; i < config.double_blocks; ++i) {
     const WeightsScope block = model.in("transformer_blocks", i).tolerant();
     DoubleStreamWeights& target = weights.double_blocks[static_cast<std::size_t>(i)];
-    declare_stream(block, target.txt, kTxtNames, config);
-    declare_stream(block, target.img, kImgNames, config);
+    declare_projections(block, target.txt, kTxtNames, config);
+    declare_projections(block, target.img, kImgNames, config);
+    declare_outputs(block, target.txt, kTxtNames, config);
+    declare_outputs(block, target.img, kImgNames, config);
   }
   weights.single_blocks.resize(static_cast<std::size_t>(config.single_blocks));
   for (std::int64_t i = 0; i < config.single_blocks; ++i) {
