@@ -82,6 +82,7 @@ struct BenchReport {
   StageCost decode;                         ///< latents to pixels
   std::int64_t peak_memory_bytes = 0;       ///< resident, mapped files included
   std::int64_t peak_anonymous_bytes = 0;    ///< what the process made itself, sampled
+  std::int64_t planned_peak_bytes = 0;      ///< what the plan had predicted of it
   std::optional<MachineCeilings> ceilings;  ///< none: they were not asked for
 
   /// Of all parts together.
@@ -97,5 +98,9 @@ struct BenchReport {
 /// @throws Error as Pipeline::load and generate; invalid_request: a model that is not published,
 ///         a number out of range
 BenchReport bench(const BenchOptions& options);
+
+/// What bench would do, without doing it: no weight is read, and of a random model none is made.
+/// @throws Error as bench; out_of_memory: no way of doing it fits
+Plan plan_bench(const BenchOptions& options);
 
 }  // namespace flux2

@@ -17,6 +17,7 @@
 #include "flux2/model.h"
 #include "flux2/noise.h"
 #include "flux2/pipeline.h"
+#include "flux2/plan.h"
 #include "flux2/prompt_cache.h"
 #include "flux2/quantize.h"
 #include "flux2/request.h"

@@ -14,6 +14,7 @@
 #include "flux2/export.h"
 #include "flux2/image.h"
 #include "flux2/model.h"
+#include "flux2/plan.h"
 #include "flux2/prompt_cache.h"
 #include "flux2/request.h"
 #include "flux2/run.h"
@@ -23,10 +24,11 @@ namespace FLUX2_API flux2 {
 /// What the matmuls compute in. Accumulation and the residual stream are f32 in any case.
 enum class Compute {
   /// bf16 where the processor has it, else f32; layers of the blocks that are stored as 8-bit
-  /// integers with a scale an output in int8.
+  /// integers with a scale an output in int8. All of them where PipelineOptions::memory_limit is
+  /// set and a picture of the model's usual size would need streaming otherwise.
   automatic,
-  f32,        ///< the reference's numbers to 1e-4
-  bf16,       ///< twice as fast, half the memory
+  f32,   ///< the reference's numbers to 1e-4
+  bf16,  ///< twice as fast, half the memory
   /// The linear layers of the blocks in 8-bit integers, the rest in bf16 where the processor has
   /// it, else in f32: a quarter of the memory, not quite the same picture.
   int8,
@@ -68,6 +70,11 @@ struct PipelineOptions {
   Pinning pinning = Pinning::automatic;        ///< whether threads stay on their cores
   /// Where prompt embeddings are kept; none: they are not.
   std::optional<PromptCacheOptions> prompt_cache = {};
+  /// The most memory that this process may have while it computes, in bytes (anonymous memory; the
+  /// pages of mapped files, which the system can take back, are no part of it). Calls keep within
+  /// it by releasing parts, streaming weights from the file and working in tiles, or are refused.
+  /// 0: what is free, and what the control groups allow.
+  std::int64_t memory_limit = 0;
 };
 
 /// A diagonal normal distribution over latents, as the VAE encodes a picture.
@@ -129,6 +136,12 @@ class Pipeline {
   /// `request.inpaint` has one.
   /// @throws Error invalid_request, bad_file, out_of_memory, cancelled
   Result generate(const Request& request, const RunOptions& options = {}) const;
+
+  /// What generate would do, without doing it: no weight is read.
+  /// @param request  as for generate
+  /// @param options  as for generate
+  /// @throws Error invalid_request, bad_file; out_of_memory: no way of doing it fits
+  Plan plan(const Request& request, const RunOptions& options = {}) const;
 
   /// Reads an adapter and holds it against the model, without applying it.
   /// @throws Error bad_file: what generate would refuse about it

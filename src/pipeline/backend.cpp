@@ -84,18 +84,24 @@ Backend make_backend(const PipelineOptions& options) {
   if (options.threads < 0) {
     throw Error(ErrorCode::invalid_request, "threads must not be negative");
   }
-  if (options.device == Device::cuda) return {make_cuda_ops(), Compute::bf16, 1};
+  if (options.device == Device::cuda) {
+    return {.ops = std::make_unique<StreamingOps>(make_cuda_ops()), .compute = Compute::bf16};
+  }
   const Isa isa = limit_isa(options.isa);
   Backend backend;
   backend.threads = options.threads > 0 ? options.threads : available_cores();
   backend.pinning = options.pinning;
   backend.compute = chosen(options.compute, isa);
-  backend.ops =
-      make_cpu_ops({.compute = type_of(backend.compute),
-                    .most = isa,
-                    .integers = options.compute == Compute::automatic ? StoredIntegers::kept
-                                                                      : StoredIntegers::converted});
+  backend.cpu = {.compute = type_of(backend.compute),
+                 .most = isa,
+                 .integers = options.compute == Compute::automatic ? StoredIntegers::kept
+                                                                   : StoredIntegers::converted};
+  backend.ops = std::make_unique<StreamingOps>(make_cpu_ops(backend.cpu));
   return backend;
+}
+
+std::unique_ptr<FootprintOps> make_footprint_ops(const Backend& backend) {
+  return std::make_unique<FootprintOps>(backend.cpu);
 }
 
 }  // namespace flux2

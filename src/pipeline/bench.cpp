@@ -10,7 +10,9 @@
 #include "base/pinning.h"
 #include "ops/timing_ops.h"
 #include "pipeline/backend.h"
+#include "pipeline/machine_rates.h"
 #include "pipeline/memory.h"
+#include "pipeline/planner.h"
 #include "pipeline/random_model.h"
 #include "pipeline/stages.h"
 #include "pipeline/stoppable_ops.h"
@@ -64,6 +66,13 @@ Request request_for(const BenchOptions& options, const ModelFolder& model) {
   return request;
 }
 
+// The embeddings are given, and yet a text is encoded.
+Workload workload_of_bench(const Call& call) {
+  Workload work = workload_of(call, {});
+  work.texts = 1;
+  return work;
+}
+
 std::vector<OpCost> costs_of(const TimingOps& timings) {
   std::vector<OpCost> costs;
   for (const OpTiming& timing : timings.report()) {
@@ -81,13 +90,14 @@ class Bench {
  public:
   explicit Bench(const BenchOptions& options)
       : model_(open_model(options)),
-        backend_(make_backend(options.pipeline)),
-        parts_(model_, backend_, options.pipeline.residency),
+        call_(resolve(request_for(options, model_), model_)),
+        backend_(choose_backend(model_, options.pipeline, workload_of_bench(call_))),
+        options_(options.pipeline),
+        parts_(model_, backend_, options.pipeline.residency, options.pipeline.memory_limit),
         run_{.stop = options.stop, .progress = options.progress},
         monitor_(run_),
         timings_(*backend_.ops),
-        ops_(timings_, monitor_),
-        call_(resolve(request_for(options, model_), model_)) {
+        ops_(timings_, monitor_) {
     set_thread_count(backend_.threads);
   }
 
@@ -96,8 +106,11 @@ class Bench {
     AnonymousPeak anonymous;
     BenchReport report = describe();
     const StageContext ctx = {{model_, parts_, ops_, monitor_}, call_};
+    const Plan planned = plan();
+    parts_.follow(&planned);
     const TextEmbeddings text = encode();
     report.text = finish_stage();
+    parts_.end_text();
     Denoised denoised = denoise(ctx, {.text = text, .references = {}});
     report.denoise = finish_stage();
     report.step_seconds = std::move(denoised.step_seconds);
@@ -107,9 +120,24 @@ class Bench {
       assign(report, time);
     report.peak_memory_bytes = peak_memory();
     report.peak_anonymous_bytes = anonymous.bytes();
+    report.planned_peak_bytes = planned.peak_bytes();
     parts_.release_models();
+    parts_.follow(nullptr);
     return report;
   }
+
+  /// @param rates  none: no times
+  Plan plan(const std::optional<MachineRates>& rates = {}) const {
+    const Workload work = workload_of_bench(call_);
+    return make_plan({.model = model_,
+                      .work = work,
+                      .backend = backend_,
+                      .options = options_,
+                      .tiling = run_.vae_tiling,
+                      .program_bytes = program_memory(),
+                      .rates = rates});
+  }
+  const Backend& backend() const { return backend_; }
 
  private:
   BenchReport describe() const {
@@ -166,13 +194,14 @@ class Bench {
   }
 
   ModelFolder model_;
+  Call call_;
   Backend backend_;
+  PipelineOptions options_;
   Parts parts_;
   RunOptions run_;
   Monitor monitor_;
   TimingOps timings_;
   StoppableOps ops_;
-  Call call_;
 };
 
 MachineCeilings measure_ceilings() {
@@ -217,6 +246,11 @@ double BenchReport::seconds_per_step() const {
   const auto middle = later.begin() + static_cast<std::ptrdiff_t>(later.size() / 2);
   std::nth_element(later.begin(), middle, later.end());
   return *middle;
+}
+
+Plan plan_bench(const BenchOptions& options) {
+  const Bench bench(options);
+  return bench.plan(measure_rates(bench.backend()));
 }
 
 BenchReport bench(const BenchOptions& options) {

@@ -11,7 +11,6 @@
 #include "pipeline/arrays.h"
 #include "pipeline/check.h"
 #include "pipeline/flop_count.h"
-#include "pipeline/memory.h"
 #include "pipeline/preview.h"
 #include "pipeline/repaint.h"
 #include "pipeline/stages.h"
@@ -135,15 +134,16 @@ class Denoiser {
     if (!ignored) bias_ = ctx_.ops.upload(attention_bias(mask, shape), Role::stream);
   }
 
-  // Refuses what would be killed halfway.
+  // Refuses what would be killed halfway, where no plan has seen to it.
   void check_memory() const {
+    if (ctx_.parts.plan() != nullptr) return;
     std::int64_t tokens = inputs_.text.prompts.dim(1) + ctx_.call.grid.tokens();
     if (inputs_.references.tokens.defined()) tokens += inputs_.references.tokens.dim(1);
     const std::int64_t needed = transformer_activations(
         ctx_.model.transformer, ctx_.call.batch * tokens, ctx_.parts.operand_size());
     if (ctx_.parts.has_room(needed)) return;
-    require_memory(needed, fmt::format("a step over {} tokens", ctx_.call.batch * tokens),
-                   "ask for smaller or fewer pictures, or fewer references");
+    ctx_.parts.require(needed, fmt::format("a step over {} tokens", ctx_.call.batch * tokens),
+                       "ask for smaller or fewer pictures, or fewer references");
   }
 
   // Given latents are noise and start in one; else the picture shows through from the start.

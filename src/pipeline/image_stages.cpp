@@ -156,6 +156,7 @@ ReferenceTokens encode_references(const StageContext& ctx) {
 Decoded decode(const StageContext& ctx, const Tensor& latents) {
   const bool as_floats = ctx.monitor.options().output == Output::pixels;
   const Size size = {ctx.call.width(), ctx.call.height()};
+  ctx.parts.end_steps();
   const Autoencoder& autoencoder = ctx.parts.autoencoder(CoderSides::decoder, ctx.ops, ctx.monitor);
   const std::optional<Tiling> tiling = decoder_tiling(ctx, autoencoder, size);
   ctx.monitor.begin(Stage::decode, latents.dim(0));

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
-#include <limits>
 #include <sstream>
 
 #include "flux2/error.h"
+#include "pipeline/available_memory.h"
 
 namespace flux2 {
 namespace {
@@ -26,27 +26,10 @@ std::int64_t kilobytes_of(const char* path, const std::string& key) {
   return -1;
 }
 
-// A file that holds one number; -1 if it is missing or says "max".
-std::int64_t number_in(const char* path) {
-  std::ifstream file(path);
-  std::int64_t value = -1;
-  return file >> value ? value : -1;
-}
-
 }  // namespace
 
 std::int64_t available_memory() {
-  std::int64_t available = kilobytes_of("/proc/meminfo", "MemAvailable:");
-  if (available < 0) available = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t limit = number_in("/sys/fs/cgroup/memory.max");
-  const std::int64_t used = number_in("/sys/fs/cgroup/memory.current");
-  // Pages of files count as used but are given back under pressure.
-  const std::int64_t files = kilobytes_of("/sys/fs/cgroup/memory.stat", "file ");
-  if (limit >= 0 && used >= 0) {
-    const std::int64_t reclaimable = files < 0 ? 0 : files / 1024;
-    available = std::min(available, std::max<std::int64_t>(0, limit - used + reclaimable));
-  }
-  return available;
+  return find_available_memory().bytes;
 }
 
 std::int64_t peak_memory() {
@@ -84,13 +67,13 @@ std::string format_bytes(std::int64_t bytes) {
                         : fmt::format("{:.0f} MB", value / kMega);
 }
 
-void require_memory(std::int64_t bytes, const std::string& what, const std::string& hint) {
-  const std::int64_t available = available_memory();
-  if (bytes <= available) return;
-  throw Error(ErrorCode::out_of_memory,
-              fmt::format("{} needs about {} of memory and {} are free", what, format_bytes(bytes),
-                          format_bytes(available)),
-              "", hint);
+void require_memory(const MemoryNeed& need, const std::string& what, const std::string& hint) {
+  if (need.bytes <= need.available) return;
+  throw Error(
+      ErrorCode::out_of_memory,
+      fmt::format("{} needs about {} of memory and {} are free", what, format_bytes(need.bytes),
+                  format_bytes(std::max<std::int64_t>(0, need.available))),
+      "", hint);
 }
 
 }  // namespace flux2

@@ -7,8 +7,7 @@
 
 namespace flux2 {
 
-/// Bytes that this process may still take without being killed: free memory of the machine and of
-/// its control group, whichever is less.
+/// find_available_memory in bytes.
 std::int64_t available_memory();
 
 /// Most resident memory that this process has had, mapped files included.
@@ -33,9 +32,14 @@ class AnonymousPeak {
   std::jthread watcher_;
 };
 
+struct MemoryNeed {
+  std::int64_t bytes = 0;
+  std::int64_t available = 0;
+};
+
 /// @param what  what needs the memory: "the transformer"
-/// @throws Error out_of_memory if `bytes` are more than available_memory()
-void require_memory(std::int64_t bytes, const std::string& what, const std::string& hint);
+/// @throws Error out_of_memory if more is needed than is available
+void require_memory(const MemoryNeed& need, const std::string& what, const std::string& hint);
 
 /// "7.4 GB"
 std::string format_bytes(std::int64_t bytes);

@@ -14,6 +14,9 @@ using Residency = PipelineOptions::Residency;
 // Activations, scratch memory and everything else that is not a weight.
 constexpr std::int64_t kHeadroom = std::int64_t{1} << 30;
 
+constexpr const char* kTextEncoder = "text_encoder";
+constexpr const char* kTransformer = "transformer";
+
 LoadProgress reporting_to(Monitor& monitor) {
   return [&monitor](std::size_t done, std::size_t total) {
     monitor.advance(static_cast<std::int64_t>(done), static_cast<std::int64_t>(total));
@@ -26,6 +29,18 @@ std::string fingerprint_of(const PartConfig& config, const Checkpoint& weights) 
   return config.file.to_json() + "\n" + fingerprint(weights);
 }
 
+// While it lives, layers that are prepared are streamed to that share.
+class Streaming {
+ public:
+  Streaming(StreamingOps& ops, double share) : ops_(ops) { ops_.stream(share); }
+  ~Streaming() { ops_.stream(0); }
+  Streaming(const Streaming&) = delete;
+  Streaming& operator=(const Streaming&) = delete;
+
+ private:
+  StreamingOps& ops_;
+};
+
 // Whether a model that was loaded for `loaded` can do what `wanted` asks for.
 bool covers(const DecoderUse& loaded, const DecoderUse& wanted) {
   const auto last = [](const DecoderUse& use) {
@@ -37,37 +52,78 @@ bool covers(const DecoderUse& loaded, const DecoderUse& wanted) {
 
 }  // namespace
 
-Parts::Parts(const ModelFolder& model, Backend& backend, Residency residency)
-    : model_(model), backend_(backend), residency_(residency) {}
+Parts::Parts(const ModelFolder& model, Backend& backend, Residency residency,
+             std::int64_t memory_limit)
+    : model_(model), backend_(backend), residency_(residency), memory_limit_(memory_limit) {}
+
+void Parts::follow(const Plan* plan) {
+  plan_ = plan;
+  // What is held in another way than the plan says is loaded anew.
+  const bool anew = is_released(kTransformer) || is_released(kTextEncoder);
+  if (anew || text_streamed_ != streamed_share(kTextEncoder)) text_encoder_.reset();
+  if (anew || transformer_streamed_ != streamed_share(kTransformer)) transformer_.reset();
+  backend_.ops->release();
+}
+
+double Parts::streamed_share(const char* part) const {
+  const PartPlan* planned = plan_ == nullptr ? nullptr : plan_->part(part);
+  return planned == nullptr ? 0 : planned->streamed_share;
+}
+
+bool Parts::is_released(const char* part) const {
+  const PartPlan* planned = plan_ == nullptr ? nullptr : plan_->part(part);
+  return planned != nullptr && planned->afterwards == PartPlan::Afterwards::released;
+}
+
+std::int64_t Parts::free_memory() const {
+  const std::int64_t available = available_memory();
+  return memory_limit_ <= 0 ? available : std::min(available, memory_limit_ - anonymous_memory());
+}
 
 // What the system can give, and what lies idle in the backend: tensors get that first.
 std::int64_t Parts::obtainable_memory() const {
-  return available_memory() + static_cast<std::int64_t>(backend_.ops->idle_bytes());
+  return free_memory() + static_cast<std::int64_t>(backend_.ops->idle_bytes());
 }
 
 // Text encoder and transformer are the large parts: what is not needed now goes first. Its memory
 // is not given back but becomes the next part's, since clearing new pages takes longer than
 // packing.
 void Parts::make_room(std::int64_t needed, const std::string& what) {
+  if (plan_ != nullptr) return;  // which has seen to it
   const bool fits = needed + kHeadroom <= obtainable_memory();
   if (residency_ == Residency::release || !fits) drop_models();
   const auto idle = static_cast<std::int64_t>(backend_.ops->idle_bytes());
-  require_memory(needed - idle, what,
-                 backend_.compute == Compute::int8
-                     ? "close other programs or use a smaller model"
-                     : "a smaller compute type (bf16, int8) halves it; close other programs");
+  require(needed - idle, what,
+          backend_.compute == Compute::int8
+              ? "close other programs or use a smaller model"
+              : "a smaller compute type (bf16, int8) halves it; close other programs");
+}
+
+void Parts::require(std::int64_t bytes, const std::string& what, const std::string& hint) const {
+  require_memory({.bytes = bytes, .available = free_memory()}, what, hint);
 }
 
 bool Parts::has_room(std::int64_t bytes) {
-  if (bytes <= available_memory()) return true;
+  if (bytes <= free_memory()) return true;
   backend_.ops->trim();
-  return bytes <= available_memory();
+  return bytes <= free_memory();
 }
 
 void Parts::drop_models() {
   if (residency_ == Residency::keep) return;
   text_encoder_.reset();
   transformer_.reset();
+  backend_.ops->release();
+}
+
+void Parts::end_text() {
+  if (!is_released(kTextEncoder)) return;
+  text_encoder_.reset();
+  backend_.ops->release();
+}
+
+void Parts::end_steps() {
+  if (is_released(kTransformer)) release_models();
 }
 
 void Parts::release_models() {
@@ -95,8 +151,11 @@ void Parts::change(const WeightsTable& table, const Checkpoint& weights, PartCha
 }
 
 const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monitor& monitor) {
-  const bool loaded = text_encoder_ && covers(text_encoder_use_, use);
-  if (loaded && text_change_.key == wanted_text_change_.key) return *text_encoder_;
+  const bool same = text_change_.key == wanted_text_change_.key;
+  // Of what is streamed nothing is prepared yet: it is rather loaded anew than changed.
+  const bool loaded =
+      text_encoder_ && covers(text_encoder_use_, use) && (same || text_streamed_ == 0);
+  if (loaded && same) return *text_encoder_;
   monitor.begin(Stage::load_text);
   // Until all of it is as it should be it is not kept: a call may end on the way.
   std::unique_ptr<LanguageModel> encoder = std::exchange(text_encoder_, nullptr);
@@ -104,10 +163,12 @@ const LanguageModel& Parts::text_encoder(const DecoderUse& use, Ops& ops, Monito
   if (loaded) {
     change(encoder->weights(weights), weights, text_change_, wanted_text_change_, ops, monitor);
   } else {
+    encoder.reset();
     const PartConfig config = model_.config_of(PartKind::text_encoder);
     encoder = make_language_model(config.file, use);
     const WeightsTable table = encoder->weights(weights);
     make_room(table.packed_bytes(weights, *backend_.ops), "the text encoder");
+    const Streaming streaming(*backend_.ops, text_streamed_ = streamed_share(kTextEncoder));
     table.load(weights, ops, reporting_to(monitor), wanted_text_change_.change.get());
     text_change_ = wanted_text_change_;
     text_encoder_use_ = use;
@@ -124,8 +185,9 @@ std::string Parts::text_encoder_fingerprint() const {
 }
 
 const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
-  const bool loaded = transformer_.has_value();
-  if (loaded && transformer_change_.key == wanted_transformer_change_.key) return *transformer_;
+  const bool same = transformer_change_.key == wanted_transformer_change_.key;
+  const bool loaded = transformer_.has_value() && (same || transformer_streamed_ == 0);
+  if (loaded && same) return *transformer_;
   monitor.begin(Stage::load_transformer);
   const Checkpoint weights = model_.weights_of("transformer");
   std::optional<Transformer> transformer = std::exchange(transformer_, std::nullopt);
@@ -133,9 +195,11 @@ const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
     change(transformer->weights(), weights, transformer_change_, wanted_transformer_change_, ops,
            monitor);
   } else {
+    transformer.reset();
     transformer.emplace(model_.transformer);
     const WeightsTable table = transformer->weights();
     make_room(table.packed_bytes(weights, *backend_.ops), "the transformer");
+    const Streaming streaming(*backend_.ops, transformer_streamed_ = streamed_share(kTransformer));
     table.load(weights, ops, reporting_to(monitor), wanted_transformer_change_.change.get());
     transformer_change_ = wanted_transformer_change_;
   }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "flux2/plan.h"
 #include "models/autoencoder/autoencoder.h"
 #include "models/flux2/transformer.h"
 #include "models/language/language_model.h"
@@ -19,11 +20,19 @@ namespace flux2 {
 /// hold them all.
 class Parts {
  public:
-  Parts(const ModelFolder& model, Backend& backend, PipelineOptions::Residency residency);
+  /// @param memory_limit  see PipelineOptions
+  Parts(const ModelFolder& model, Backend& backend, PipelineOptions::Residency residency,
+        std::int64_t memory_limit = 0);
 
   /// The adapters that text encoder and transformer are given with from now on. What is loaded is
   /// changed when it is asked for, weight by weight.
   void use(const CallAdapters& adapters);
+
+  /// From here on parts are held as the plan of a call says, until nullptr comes: then parts that
+  /// are loaded are held whole, and room is made where a limit is met.
+  /// @param plan  must outlive the call
+  void follow(const Plan* plan);
+  const Plan* plan() const { return plan_; }
 
   const Tokenizer& tokenizer();
   /// @param use  decides how many layers are read; a model that can continue a text can also encode
@@ -41,11 +50,20 @@ class Parts {
   /// Whether `bytes` of activations fit. Where they don't, scratch memory that lies idle is given
   /// back first.
   bool has_room(std::int64_t bytes);
+  /// @throws Error out_of_memory if `bytes` for `what` do not fit
+  void require(std::int64_t bytes, const std::string& what, const std::string& hint) const;
   /// Lets go of text encoder and transformer, unless the caller wants to keep them.
   void release_models();
+  /// The text is encoded: a plan may want the memory for what follows.
+  void end_text();
+  /// The steps are done, likewise.
+  void end_steps();
 
  private:
+  std::int64_t free_memory() const;
   std::int64_t obtainable_memory() const;
+  double streamed_share(const char* part) const;
+  bool is_released(const char* part) const;
   /// Before the weights of `table` are loaded.
   /// @throws Error out_of_memory if they fit even less
   void make_room(std::int64_t needed, const std::string& what);
@@ -57,11 +75,15 @@ class Parts {
   const ModelFolder& model_;
   Backend& backend_;
   PipelineOptions::Residency residency_;
+  std::int64_t memory_limit_;
+  const Plan* plan_ = nullptr;
   std::optional<Tokenizer> tokenizer_;
   DecoderUse text_encoder_use_;
   std::unique_ptr<LanguageModel> text_encoder_;
   std::string text_encoder_fingerprint_;  ///< of the one that is loaded
   std::optional<Transformer> transformer_;
+  double text_streamed_ = 0;         ///< of the text encoder that is loaded
+  double transformer_streamed_ = 0;  ///< of the transformer that is loaded
   std::optional<Autoencoder> autoencoder_;
   PartChange wanted_text_change_;
   PartChange text_change_;  ///< of the text encoder that is loaded

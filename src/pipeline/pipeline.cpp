@@ -12,10 +12,12 @@
 #include "pipeline/backend.h"
 #include "pipeline/call.h"
 #include "pipeline/check.h"
+#include "pipeline/machine_rates.h"
 #include "pipeline/memory.h"
 #include "pipeline/model_folder.h"
 #include "pipeline/monitor.h"
 #include "pipeline/parts.h"
+#include "pipeline/planner.h"
 #include "pipeline/stages.h"
 #include "pipeline/stoppable_ops.h"
 #include "pipeline/vae_calls.h"
@@ -26,9 +28,11 @@ class Pipeline::Impl {
  public:
   Impl(const ModelSource& source, const PipelineOptions& options)
       : folder_(ModelFolder::open(source)),
-        backend_(make_backend(options)),
+        options_(options),
+        backend_(backend_for(folder_, options)),
         info_(describe_model(folder_, *backend_.ops)),
-        parts_(folder_, backend_, options.residency),
+        program_bytes_(program_memory()),
+        parts_(folder_, backend_, options.residency, options.memory_limit),
         shelf_(folder_) {
     const auto& cache = options.prompt_cache;
     if (cache) prompt_cache_.emplace(*cache);
@@ -59,6 +63,10 @@ class Pipeline::Impl {
     const std::string work =
         fmt::format("{} pictures of {} x {}", call.batch, call.width(), call.height());
     return alone(options, work, [&](const PartsContext& ctx) {
+      const Plan planned = plan_call(call, options);
+      const FollowedPlan followed(parts_, planned);
+      for (const std::string& choice : planned.given_up)
+        ctx.monitor.warn(choice);
       std::vector<AdapterReport> reports =
           put_on(ctx, call.request.adapters, call.request.adapter_scale);
       for (std::size_t i = 0; i < reports.size(); ++i)
@@ -67,6 +75,14 @@ class Pipeline::Impl {
       result.adapters = std::move(reports);
       return result;
     });
+  }
+
+  Plan plan(const Request& request, const RunOptions& options) {
+    const Call call = resolve(request, folder_);
+    check_output(call, options);
+    const std::lock_guard lock(mutex_);
+    if (!rates_) rates_ = measure_rates(backend_);
+    return plan_call(call, options, rates_);
   }
 
   FloatArray predict_velocity(const VelocityInputs& inputs, const RunOptions& options) {
@@ -84,6 +100,37 @@ class Pipeline::Impl {
   }
 
  private:
+  // The usual call decides where memory is limited.
+  static Backend backend_for(const ModelFolder& model, const PipelineOptions& options) {
+    if (options.memory_limit <= 0) return make_backend(options);
+    return choose_backend(model, options, usual_workload(model));
+  }
+
+  // While it lives, parts are held as the plan says.
+  class FollowedPlan {
+   public:
+    FollowedPlan(Parts& parts, const Plan& plan) : parts_(parts) { parts_.follow(&plan); }
+    ~FollowedPlan() { parts_.follow(nullptr); }
+    FollowedPlan(const FollowedPlan&) = delete;
+    FollowedPlan& operator=(const FollowedPlan&) = delete;
+
+   private:
+    Parts& parts_;
+  };
+
+  Plan plan_call(const Call& call, const RunOptions& options,
+                 const std::optional<MachineRates>& rates = {}) const {
+    const Workload work = workload_of(call, options);
+    set_thread_count(backend_.threads);
+    return make_plan({.model = folder_,
+                      .work = work,
+                      .backend = backend_,
+                      .options = options_,
+                      .tiling = options.vae_tiling,
+                      .program_bytes = program_bytes_,
+                      .rates = rates});
+  }
+
   // The parts of `ctx` have these adapters and no others from here on.
   std::vector<AdapterReport> put_on(const PartsContext& ctx, const std::vector<Adapter>& adapters,
                                     double scale) {
@@ -112,6 +159,7 @@ class Pipeline::Impl {
     result.rewritten_prompts = upsample_prompts(ctx);
     const TextEmbeddings text = encode_text(
         ctx, result.rewritten_prompts.empty() ? call.request.prompt : result.rewritten_prompts);
+    ctx.parts.end_text();
     result.cached_prompts = text.cached;
     result.prompt_embeds = to_array(text.prompts);
     if (output != Output::prompt_embeds) {
@@ -135,11 +183,14 @@ class Pipeline::Impl {
   }
 
   ModelFolder folder_;
+  PipelineOptions options_;
   Backend backend_;
   ModelInfo info_;
+  std::int64_t program_bytes_;
   Parts parts_;
   AdapterShelf shelf_;
   std::optional<PromptCache> prompt_cache_;
+  std::optional<MachineRates> rates_;  ///< once a plan was asked for
   std::mutex mutex_;
 };
 
@@ -199,6 +250,10 @@ FloatArray Pipeline::unpack_latents(const FloatArray& tokens, int height, int wi
 FloatArray Pipeline::predict_velocity(const VelocityInputs& inputs,
                                       const RunOptions& options) const {
   return impl_->predict_velocity(inputs, options);
+}
+
+Plan Pipeline::plan(const Request& request, const RunOptions& options) const {
+  return impl_->plan(request, options);
 }
 
 AdapterReport Pipeline::inspect_adapter(const Adapter& adapter) const {

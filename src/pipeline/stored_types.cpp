@@ -17,17 +17,6 @@ namespace {
 // Types of computing by the type that is stored.
 using Uses = std::map<std::string, std::set<std::string>>;
 
-std::string name_for_people(DType type) {
-  switch (type) {
-    case DType::i8:
-      return "int8";
-    case DType::bf16:
-      return "bf16";
-    default:
-      return "f32";
-  }
-}
-
 Uses uses_of(const WeightsTable& table, const Checkpoint& weights, const Ops& ops) {
   Uses uses;
   for (const WeightsTable::Entry& entry : table.entries()) {
@@ -84,6 +73,17 @@ std::string joined(const std::set<std::string>& types) {
 }
 
 }  // namespace
+
+std::string name_for_people(DType type) {
+  switch (type) {
+    case DType::i8:
+      return "int8";
+    case DType::bf16:
+      return "bf16";
+    default:
+      return "f32";
+  }
+}
 
 std::vector<StoredType> stored_types(PartKind part, const ConfigFile& config,
                                      const Checkpoint& weights, const Ops& ops) {

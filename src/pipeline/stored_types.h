@@ -9,6 +9,9 @@
 
 namespace flux2 {
 
+/// "f32", "bf16", "int8": what matrices of that type are said to be computed in.
+std::string name_for_people(DType type);
+
 /// The tensors of a part that are stored alike, and what they are computed in.
 struct StoredType {
   std::string name;         ///< see encoding_of

@@ -28,6 +28,11 @@ Size tile_of(const Tiling& tiling, Size size) {
   return {std::min(most, size.width), std::min(most, size.height)};
 }
 
+std::optional<Tiling> planned_tiling(const Plan& plan, Stage stage, const Tiling& tiling) {
+  const StagePlan* planned = plan.stage(stage);
+  return planned != nullptr && planned->tile > 0 ? std::optional(tiling) : std::nullopt;
+}
+
 // [B, C, h, w] to [B, h, w, C]
 Tensor channels_last(const FloatArray& array) {
   const auto& s = array.shape;
@@ -71,8 +76,9 @@ LatentStatistics latent_statistics(const Autoencoder& autoencoder) {
 
 std::optional<Tiling> decoder_tiling(const PartsContext& ctx, const Autoencoder& autoencoder,
                                      Size size) {
-  const VaeTiling wanted = ctx.monitor.options().vae_tiling;
   const Tiling tiling = autoencoder.tiling();
+  if (const Plan* plan = ctx.parts.plan()) return planned_tiling(*plan, Stage::decode, tiling);
+  const VaeTiling wanted = ctx.monitor.options().vae_tiling;
   const std::int64_t whole = activations(ctx, autoencoder, size);
   if (wanted != VaeTiling::on) {
     if (ctx.parts.has_room(whole)) return {};
@@ -80,10 +86,10 @@ std::optional<Tiling> decoder_tiling(const PartsContext& ctx, const Autoencoder&
     if (ctx.parts.has_room(whole)) return {};
   }
   const bool whole_only = wanted == VaeTiling::off;
-  require_memory(whole_only ? whole : activations(ctx, autoencoder, tile_of(tiling, size)),
-                 "decoding",
-                 whole_only ? "allow the VAE to work in tiles"
-                            : "ask for a smaller picture, or save the latents");
+  ctx.parts.require(whole_only ? whole : activations(ctx, autoencoder, tile_of(tiling, size)),
+                    "decoding",
+                    whole_only ? "allow the VAE to work in tiles"
+                               : "ask for a smaller picture, or save the latents");
   if (wanted == VaeTiling::automatic) {
     ctx.monitor.warn(fmt::format("decoded in tiles of {} pixels, since {} would not fit",
                                  tiling.sample_size, format_bytes(whole)));
@@ -92,6 +98,8 @@ std::optional<Tiling> decoder_tiling(const PartsContext& ctx, const Autoencoder&
 }
 
 std::optional<Tiling> encoder_tiling(const PartsContext& ctx, const Autoencoder& autoencoder) {
+  if (const Plan* plan = ctx.parts.plan())
+    return planned_tiling(*plan, Stage::encode_images, autoencoder.tiling());
   if (ctx.monitor.options().vae_tiling != VaeTiling::on) return {};
   return autoencoder.tiling();
 }
@@ -111,7 +119,7 @@ LatentDistribution encode_image(const PartsContext& ctx, const FloatArray& pixel
   const std::int64_t needed = activations(ctx, autoencoder, tiling ? tile_of(*tiling, size) : size);
   if (!ctx.parts.has_room(needed)) {
     ctx.parts.release_models();
-    require_memory(needed, "encoding", "give a smaller picture, or allow tiles");
+    ctx.parts.require(needed, "encoding", "give a smaller picture, or allow tiles");
   }
   ctx.monitor.begin(Stage::encode_images, pixels.shape[0]);
   const Tensor moments = autoencoder.encode(ctx.ops, channels_last(pixels), tiling);

@@ -9,7 +9,6 @@
 #include "pipeline/arrays.h"
 #include "pipeline/attention_bias.h"
 #include "pipeline/check.h"
-#include "pipeline/memory.h"
 
 namespace flux2 {
 namespace {
@@ -59,7 +58,7 @@ void check_memory(const PartsContext& ctx, std::int64_t tokens) {
   const std::int64_t needed =
       transformer_activations(ctx.model.transformer, tokens, ctx.parts.operand_size());
   if (ctx.parts.has_room(needed)) return;
-  require_memory(needed, fmt::format("a step over {} tokens", tokens), "give fewer tokens");
+  ctx.parts.require(needed, fmt::format("a step over {} tokens", tokens), "give fewer tokens");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "checkpoint/safetensors.h"
 #include "flux2/flux2.h"
 #include "pipeline/request_json.h"
+#include "pipeline/stages.h"
 
 namespace flux2 {
 namespace {
@@ -117,6 +118,45 @@ TEST_F(Adapters, OtherComputeTypesAndAQuantisedModel) {
   };
   check(load(Compute::int8));
   check(Pipeline::load(quantised.string(), {.compute = Compute::int8, .threads = 1}));
+}
+
+// What two steps leave, with as much of the transformer streamed, first without and then with `on`.
+std::vector<float> latents_with(const Adapter& on, double streamed_share) {
+  const ModelFolder model = ModelFolder::open(model_folder());
+  Backend backend = make_backend({.compute = Compute::f32, .threads = 1});
+  Parts parts(model, backend, PipelineOptions::Residency::automatic);
+  Request request;
+  FloatArray embeddings;
+  embeddings.shape = {1, 4, model.transformer.text_dim};
+  embeddings.values.assign(static_cast<std::size_t>(4 * model.transformer.text_dim), 0.25F);
+  request.prompt_embeds = embeddings;
+  request.width = request.height = 64;
+  request.num_inference_steps = 2;
+  request.seeds = {7};
+  const Call call = resolve(request, model);
+  const RunOptions options;
+  Monitor monitor(options);
+  const StageContext ctx = {{model, parts, *backend.ops, monitor}, call};
+  Plan plan;
+  plan.parts = {{.name = "transformer", .weight_type = "f32", .streamed_share = streamed_share}};
+  parts.follow(&plan);
+  AdapterShelf shelf(model);
+  Denoised last;
+  for (const std::vector<Adapter>& adapters : {std::vector<Adapter>{}, std::vector<Adapter>{on}}) {
+    parts.use(shelf.prepare(adapters, 1, {}));
+    last = denoise(ctx, {.text = encode_text(ctx, {}), .references = {}});
+  }
+  return to_vector(last.latents);
+}
+
+TEST_F(Adapters, OnWeightsThatAreStreamed) {
+  const Adapter a = on_transformer("a", 3);
+  const std::vector<float> resident = latents_with(a, 0);
+  EXPECT_EQ(latents_with(a, 1), resident);
+  EXPECT_EQ(latents_with(a, 0.5), resident);
+  Adapter none = a;
+  none.weight = 0;
+  EXPECT_NE(latents_with(none, 1), resident);
 }
 
 TEST_F(Adapters, WhatTheyTurnedOutToBe) {
