@@ -8,6 +8,7 @@
 #include "json_report.h"
 #include "machine_options.h"
 #include "option_binding.h"
+#include "plan_report.h"
 #include "pull_command.h"
 #include "signals.h"
 
@@ -18,17 +19,18 @@ constexpr const char* kExamples = R"(
 Examples:
   flux2 bench                                      the built-in model
   flux2 bench --random klein-4b --width 256 --height 256 --ops
-  flux2 bench --random dev --layers 2 --width 1024 --height 1024 --steps 2 --json -)";
+  flux2 bench --random dev --layers 2 --width 1024 --height 1024 --steps 2 --json -
+  flux2 bench --random dev --memory 16G --plan     what it would take)";
 
 constexpr Range<int> kSides = {16, 16384};
 constexpr Range<int> kCounts = {1, 65536};
 
 // The file appears complete or not at all.
-void write_report(const BenchReport& report, const std::string& file) {
-  if (file == "-") return print_to_stdout(bench_json(report));
+void write_report(const std::string& json, const std::string& file) {
+  if (file == "-") return print_to_stdout(json);
   const std::string unfinished = file + ".part";
   std::ofstream stream(unfinished);
-  stream << bench_json(report) << '\n';
+  stream << json << '\n';
   stream.close();
   std::error_code failed;
   if (stream) std::filesystem::rename(unfinished, file, failed);
@@ -36,6 +38,11 @@ void write_report(const BenchReport& report, const std::string& file) {
   std::error_code ignored;
   std::filesystem::remove(unfinished, ignored);
   throw Error(ErrorCode::bad_file, "cannot write the report", file, "check folder and free space");
+}
+
+void print_plan(const Plan& plan, const BenchCommandOptions& options) {
+  if (options.json) write_report(plan_json(plan), *options.json);
+  if (options.json != "-") print_to_stdout(plan_table(plan));
 }
 
 }  // namespace
@@ -58,6 +65,8 @@ CLI::App* add_bench(CLI::App& program, BenchCommandOptions& options) {
   add_number<int>(*app, "--steps", bench.steps, kCounts, "the model's default");
   add_number<int>(*app, "--text-tokens", bench.text_tokens, kCounts, "the model's default");
   add_machine_options(*app, bench.pipeline, how);
+  app->add_flag("--plan", options.plan,
+                "measure nothing: say how much memory and time it would take");
   app->add_flag("--ops", options.ops, "a table of every operation");
   add_choice<BenchOptions::Ceilings>(
       *app, "--ceilings", bench.ceilings,
@@ -82,9 +91,10 @@ void run_bench(const BenchCommandOptions& options) {
     bench_options.pipeline.residency = PipelineOptions::Residency::release;
     bench_options.stop = signals.token();
     bench_options.progress = [&display](const Progress& progress) { display.show(progress); };
+    if (options.plan) return print_plan(plan_bench(bench_options), options);
     report = bench(bench_options);
   }
-  if (options.json) write_report(report, *options.json);
+  if (options.json) write_report(bench_json(report), *options.json);
   if (options.json == "-") return;
   print_to_stdout(bench_table(report) + (options.ops ? "\n" + ops_table(report) : ""));
 }

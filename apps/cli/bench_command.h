@@ -12,6 +12,7 @@ namespace flux2::cli {
 /// What `flux2 bench` was told.
 struct BenchCommandOptions {
   BenchOptions bench;
+  bool plan = false;                ///< only say what it would take
   bool ops = false;                 ///< a table of operations for each stage
   std::optional<std::string> json;  ///< a file for the report; "-" is standard output
   ProgressStyle progress = ProgressStyle::automatic;

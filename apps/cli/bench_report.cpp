@@ -106,6 +106,7 @@ std::string bench_json(const BenchReport& report) {
                {"seconds_decode", report.decode.seconds},
                {"peak_memory_bytes", report.peak_memory_bytes},
                {"peak_anonymous_bytes", report.peak_anonymous_bytes},
+               {"planned_peak_bytes", report.planned_peak_bytes},
                {"flops",
                 {{"text", report.text.flops},
                  {"step", report.denoise.flops / steps_of(report)},
@@ -137,9 +138,10 @@ std::string bench_table(const BenchReport& report) {
     text += fmt::format("\n{:<18} {:>9.3f} {:>8.3f} {:>9.1f} {:>8}", line.name, line.seconds,
                         line.flops / kTera, line.flops / line.seconds / kGiga, ratio);
   }
-  text += fmt::format("\npeak memory {:.2f} GB, {:.2f} GB of it anonymous",
+  text += fmt::format("\npeak memory {:.2f} GB, {:.2f} GB of it anonymous ({:.2f} planned)",
                       static_cast<double>(report.peak_memory_bytes) / kGiga,
-                      static_cast<double>(report.peak_anonymous_bytes) / kGiga);
+                      static_cast<double>(report.peak_anonymous_bytes) / kGiga,
+                      static_cast<double>(report.planned_peak_bytes) / kGiga);
   if (!report.ceilings) return text;
   const MachineCeilings& machine = *report.ceilings;
   return text + fmt::format(

@@ -7,6 +7,7 @@
 
 #include "json_report.h"
 #include "output_names.h"
+#include "plan_report.h"
 #include "progress.h"
 #include "pull_command.h"
 #include "request_builder.h"
@@ -66,6 +67,14 @@ void check_output_type(const GenerateOptions& options) {
 
 ProgressStyle progress_style(const GenerateOptions& options) {
   return options.verbosity == Verbosity::quiet ? ProgressStyle::none : options.progress;
+}
+
+// Says what drawing would take.
+void print_plan(const Pipeline& pipeline, const Request& request, const GenerateOptions& options) {
+  RunOptions run = {.output = options.output_type, .vae_tiling = options.vae_tiling};
+  if (options.preview) run.preview = [](const Preview&) {};
+  const Plan plan = pipeline.plan(request, run);
+  print_to_stdout(options.json ? plan_json(plan) : plan_table(plan));
 }
 
 Result draw(const Pipeline& pipeline, const Request& request, const GenerateOptions& options,
@@ -143,10 +152,10 @@ void log_model(const Pipeline& pipeline) {
 
 void run_generate(const GenerateOptions& options) {
   set_verbosity(options.verbosity);
-  check_output_type(options);
+  if (!options.plan) check_output_type(options);
   const BuiltRequest built = build_request(options);
-  OutputFiles files = plan_files(options, built.request);
-  if (built.seed_drawn) spdlog::info("seed {}", built.request.seeds.front());
+  OutputFiles files = options.plan ? OutputFiles{} : plan_files(options, built.request);
+  if (built.seed_drawn && !options.plan) spdlog::info("seed {}", built.request.seeds.front());
 
   const StopOnSignal signals;
   const Clock::time_point begun = Clock::now();
@@ -156,6 +165,7 @@ void run_generate(const GenerateOptions& options) {
   }
   const Pipeline pipeline = Pipeline::load(model, for_one_call(options));
   log_model(pipeline);
+  if (options.plan) return print_plan(pipeline, built.request, options);
   const Result result = draw(pipeline, built.request, options, files.previews, signals.token());
   if (signals.token().stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
 

@@ -152,14 +152,12 @@ void add_output(CLI::App& app, GenerateOptions& o) {
       ->group(group);
   app.add_flag("--no-metadata", o.no_metadata, "write pictures without the request in them")
       ->group(group);
-  app.add_flag("--json", o.json, "one JSON object about the run on standard output")->group(group);
+  app.add_flag("--json", o.json, "one JSON object about the run (or plan) on standard output")
+      ->group(group);
 }
 
 void add_machine(CLI::App& app, GenerateOptions& o) {
   const char* group = "How it is done";
-  add_text(app, "-m,--model", o.model, "MODEL",
-           "a model's folder or file, org/name[@revision] of the Hugging Face Hub, or nano; nano")
-      ->group(group);
   add_model_parts(app, o.parts, group);
   add_machine_options(app, o.pipeline, group);
   add_choice<VaeTiling>(
@@ -180,27 +178,37 @@ void add_machine(CLI::App& app, GenerateOptions& o) {
 
 }  // namespace
 
+void add_generate_options(CLI::App& app, GenerateOptions& options) {
+  add_subject(app, options);
+  add_inpaint(app, options.inpaint);
+  add_adapters(app, options.adapters);
+  add_sampling(app, options);
+  add_output(app, options);
+  add_machine(app, options);
+}
+
 CLI::App* add_generate(CLI::App& program, GenerateOptions& options) {
   CLI::App* app = program.add_subcommand("generate", "Draw pictures from a prompt and references");
   app->set_help_flag("-h,--help", "Print this and exit");
-  add_subject(*app, options);
-  add_inpaint(*app, options.inpaint);
-  add_adapters(*app, options.adapters);
-  add_sampling(*app, options);
-  add_output(*app, options);
-  add_machine(*app, options);
+  add_text(*app, "-m,--model", options.model, "MODEL",
+           "a model's folder or file, org/name[@revision] of the Hugging Face Hub, or nano; nano")
+      ->group("How it is done");
+  add_generate_options(*app, options);
+  app->add_flag("--plan", options.plan, "draw nothing: say how much memory and time it would take")
+      ->group("How it is done");
   app->footer(kExamples);
   return app;
 }
 
 std::string option_of_argument(const std::string& argument) {
-  constexpr std::array<std::pair<const char*, const char*>, 31> kOptions = {{
+  constexpr std::array<std::pair<const char*, const char*>, 32> kOptions = {{
       {"prompt", "--prompt"},
       {"image", "--image"},
       {"image_per_sample", "--image-per-sample"},
       {"image_latents", "--image-latents"},
       {"attention_mask", "--attention-mask"},
       {"vae_tiling", "--vae-tiling"},
+      {"memory_limit", "--memory"},
       {"width", "--width"},
       {"height", "--height"},
       {"num_inference_steps", "--steps"},

@@ -53,8 +53,11 @@ struct GenerateOptions {
   std::optional<std::string> save_prompt_embeds;
   bool no_metadata = false;
   bool json = false;
+  bool plan = false;  ///< only say what it would take
 
   // How it is done.
+  enum class PromptNeeded { yes, no };
+  PromptNeeded prompt_needed = PromptNeeded::yes;
   std::optional<std::string> model;
   ModelOptions parts;
   PipelineOptions pipeline;
@@ -64,6 +67,9 @@ struct GenerateOptions {
   ProgressStyle progress = ProgressStyle::automatic;
   Verbosity verbosity = Verbosity::normal;
 };
+
+/// Adds what `generate` and `plan` share: everything but the model and --plan.
+void add_generate_options(CLI::App& app, GenerateOptions& options);
 
 /// Adds the subcommand `generate`, which parses into `options`.
 CLI::App* add_generate(CLI::App& program, GenerateOptions& options);

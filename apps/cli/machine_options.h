@@ -8,7 +8,7 @@
 
 namespace flux2::cli {
 
-/// --compute, --device and --threads: the same in every command that computes.
+/// --compute, --device, --threads, --memory and --isa: the same in every command that computes.
 /// @param group  headline in the help; empty: the general one
 void add_machine_options(CLI::App& app, PipelineOptions& options, const std::string& group);
 

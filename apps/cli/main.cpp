@@ -13,6 +13,7 @@
 #include "json_report.h"
 #include "log.h"
 #include "models_command.h"
+#include "plan_command.h"
 #include "pull_command.h"
 #include "quantize_command.h"
 #include "verify_command.h"
@@ -32,6 +33,7 @@ enum class ExitStatus {
 constexpr const char* kExamples = R"(
 Examples:
   flux2 generate -p "a red circle on a white background" -o circle.png
+  flux2 plan --width 512 --height 512
   flux2 models
   flux2 pull black-forest-labs/FLUX.2-klein-4B
   flux2 bench --random klein-4b --width 256 --height 256
@@ -92,6 +94,8 @@ ExitStatus run(int argc, char** argv) {
   BenchCommandOptions bench_options;
   QuantizeCommand quantize_options;
   const CLI::App* generate = add_generate(program, generate_options);
+  GenerateOptions plan_options;
+  const CLI::App* plan = add_plan(program, plan_options);
   const CLI::App* models = add_models(program, models_options);
   const CLI::App* quantize = add_quantize(program, quantize_options);
   VerifyCommand verify_options;
@@ -110,6 +114,8 @@ ExitStatus run(int argc, char** argv) {
   }
   if (generate->parsed()) {
     run_generate(generate_options);
+  } else if (plan->parsed()) {
+    run_generate(plan_options);
   } else if (pull->parsed()) {
     run_pull(pull_options);
   } else if (cache->parsed()) {

@@ -171,7 +171,10 @@ BuiltRequest build_request(const GenerateOptions& options) {
   replace_inpaint(built.request, options.inpaint);
   replace_adapters(built.request, options.adapters);
   replace_sampling(built.request, options);
-  if (built.request.prompt.empty() && !built.request.prompt_embeds) {
+  const bool nothing = built.request.prompt.empty() && !built.request.prompt_embeds;
+  if (nothing && options.prompt_needed == GenerateOptions::PromptNeeded::no) {
+    built.request.prompt = {""};
+  } else if (nothing) {
     throw Error(ErrorCode::invalid_request, "there is nothing to draw", "--prompt",
                 "give a prompt with -p, --prompt-file or --prompt-embeds");
   }
