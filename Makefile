@@ -1,5 +1,5 @@
 # The commands of the README. Everything else is CMake: see CMakePresets.json.
-.PHONY: picture build test bench docs format tidy sanitize wheel test-python test-parity install clean
+.PHONY: picture build test bench bench-peers docs format tidy sanitize wheel test-python test-parity install clean
 
 PROMPT ?= a red circle on a white background
 BUILD := build/release
@@ -18,6 +18,16 @@ test: build
 
 bench: build
 	$(BUILD)/bench/bench_ops
+
+# Against Diffusers, at full size: about 40 minutes with the machine alone and 22 GB; PEERS="--quick"
+# only shows that it works. FLUX2_PEERS_PYTHON: a Python that has Diffusers already.
+FLUX2_PEERS_PYTHON ?= build/peers/venv/bin/python
+bench-peers: build $(FLUX2_PEERS_PYTHON)
+	$(FLUX2_PEERS_PYTHON) bench/bench_peers.py --python $(FLUX2_PEERS_PYTHON) $(PEERS)
+
+build/peers/venv/bin/python:
+	python3 -m venv build/peers/venv
+	build/peers/venv/bin/python -m pip install -q -r bench/requirements.txt
 
 format:
 	git ls-files '*.h' '*.cpp' '*.inc' | xargs clang-format -i

@@ -1,9 +1,10 @@
 """One picture by Diffusers in bf16, timed; prints one JSON object, of the form of
-`flux2 generate --json`. Run by compare_diffusers.py, in a Python that has torch and diffusers.
+`flux2 generate --json`. Run by compare_diffusers.py and bench_peers.py, in a Python that has torch
+and diffusers.
 
 The text encoder is freed before the transformer is loaded, as the flux2 program does it, so that
-both need the least memory they can. Text and decoding are timed twice: the first call pays for
-pages that loading only mapped and for kernels that are made on first use.
+both need the least memory they can. Text and decoding are timed twice, unless `--once`: the first
+call pays for pages that loading only mapped and for kernels that are made on first use.
 """
 import argparse
 import gc
@@ -37,8 +38,8 @@ def encode_text(arguments, stages):
     def encode():
         return pipeline.encode_prompt(prompt=arguments.prompt)[0]
     with torch.inference_mode():
-        stages.time("encode text, first", encode)
-        return stages.time("encode text", encode)
+        first = stages.time("encode text, first", encode)
+        return first if arguments.once else stages.time("encode text", encode)
 
 
 def timed_steps(pipeline, arguments, embeddings):
@@ -78,7 +79,9 @@ def main():
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--compare", required=True, help="a picture of the same request")
+    parser.add_argument("--compare", help="a picture of the same request")
+    parser.add_argument("--output", help="where to write the picture")
+    parser.add_argument("--once", action="store_true", help="no stage is run twice")
     arguments = parser.parse_args()
 
     diffusers.utils.logging.disable_progress_bar()
@@ -91,15 +94,20 @@ def main():
         arguments.model, dtype=torch.bfloat16, text_encoder=None, tokenizer=None))
     pipeline.set_progress_bar_config(disable=True)
     latents, step_seconds = timed_steps(pipeline, arguments, embeddings)
-    stages.time("decode, first", lambda: decode(pipeline, latents))
-    picture = stages.time("decode", lambda: decode(pipeline, latents))
-    print(json.dumps({
+    picture = stages.time("decode, first", lambda: decode(pipeline, latents))
+    if not arguments.once:
+        picture = stages.time("decode", lambda: decode(pipeline, latents))
+    if arguments.output:
+        picture.save(arguments.output)
+    report = {
         "stages": [{"name": name, "seconds": s} for name, s in stages.seconds.items()],
         "step_seconds": step_seconds,
-        "mean_levels_apart": mean_levels_between(picture, arguments.compare),
         "versions": {"torch": torch.__version__,
                      "diffusers": diffusers.__version__},
-    }))
+    }
+    if arguments.compare:
+        report["mean_levels_apart"] = mean_levels_between(picture, arguments.compare)
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

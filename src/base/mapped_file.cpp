@@ -142,8 +142,13 @@ void MappedFile::require_complete() const {
 }
 
 void MappedFile::will_need(std::span<const std::byte> range) const {
-  const auto pages = pages_of(range, true);
-  if (!pages.empty()) ::madvise(pages.data(), pages.size(), MADV_WILLNEED);
+  // The kernel reads no more for one call than the device's own read-ahead, usually 128 KB.
+  constexpr std::size_t kAtOnce = std::size_t{128} << 10;
+  for (auto rest = pages_of(range, true); !rest.empty();) {
+    const auto piece = rest.first(std::min(kAtOnce, rest.size()));
+    ::madvise(piece.data(), piece.size(), MADV_WILLNEED);
+    rest = rest.subspan(piece.size());
+  }
 }
 
 void MappedFile::drop(std::span<const std::byte> range) const {

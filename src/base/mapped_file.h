@@ -46,7 +46,8 @@ class MappedFile {
 
   /// @throws Error bad_file if the file has been cut since it was opened
   void require_complete() const;
-  /// Tells the kernel that `range` will be read soon, from front to back.
+  /// Has the kernel start reading `range`; waits only where more is under way than the disk takes
+  /// at once.
   void will_need(std::span<const std::byte> range) const;
   /// Gives the pages of `range` back: they no longer count as memory of this process.
   void drop(std::span<const std::byte> range) const;

@@ -105,7 +105,8 @@ bool is_weights_file(const std::filesystem::path& file);
 /// @throws Error bad_file if the file of `tensor` has been cut since it was opened: reading what is
 ///         gone would end the process
 void require_complete(const StoredTensor& tensor);
-/// Asks the kernel to start reading the pages of `tensor`, which comes from a Checkpoint.
+/// Asks the kernel to start reading the pages of `tensor`, which comes from a Checkpoint. On a slow
+/// disk that takes as long as most of the reading: see ReadAhead.
 void prefetch(const StoredTensor& tensor);
 /// Gives the pages of such a tensor back, once a backend has packed it. Reading it again is still
 /// possible.

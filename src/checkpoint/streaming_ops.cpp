@@ -69,8 +69,9 @@ Weight StreamingOps::ready(const Weight& weight) {
     drop_pages(tensor);
   follow(streamed);
   if (const auto next = streamed->next.lock()) {
+    if (!disk_) disk_.emplace();
     for (const StoredTensor& tensor : next->sources)
-      prefetch(tensor);
+      disk_->ask(tensor);
   }
   return current_.weight;
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "checkpoint/read_ahead.h"
 #include "ops/observed_ops.h"
 #include "tensor/weight.h"
 
@@ -54,6 +56,7 @@ class StreamingOps final : public ObservedOps {
   double streamed_ = 0;                 ///< of them
   std::weak_ptr<const Streamed> last_;  ///< that was made, then that was used
   Current current_;
+  std::optional<ReadAhead> disk_;  ///< once something is streamed
 };
 
 }  // namespace flux2

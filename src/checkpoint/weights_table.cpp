@@ -9,6 +9,7 @@
 
 #include "checkpoint/finite.h"
 #include "checkpoint/in_quotes.h"
+#include "checkpoint/read_ahead.h"
 #include "checkpoint/safetensors.h"
 #include "flux2/error.h"
 
@@ -245,13 +246,14 @@ void WeightsTable::fill(const Checkpoint& checkpoint, Ops& ops, const LoadProgre
   }
   Loader loader(ops, progress, total);
   loader.change_by(change, checkpoint);
+  ReadAhead disk;
   std::size_t asked = 0;        // entries that the disk was asked for
   std::size_t asked_bytes = 0;  // of them
   for (const Stored& stored : queue) {
     // The disk reads ahead while this entry is packed.
     for (; asked < queue.size() && asked_bytes < loader.done() + kReadAhead; ++asked) {
       for (const StoredTensor& tensor : queue[asked].sources) {
-        prefetch(tensor);
+        disk.ask(tensor);
         asked_bytes += tensor.bytes.size();
       }
     }

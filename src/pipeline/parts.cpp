@@ -1,7 +1,9 @@
 #include "pipeline/parts.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "flux2/error.h"
 #include "pipeline/memory.h"
@@ -189,6 +191,7 @@ const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
   const bool loaded = transformer_.has_value() && (same || transformer_streamed_ == 0);
   if (loaded && same) return *transformer_;
   monitor.begin(Stage::load_transformer);
+  expected_.reset();  // loading reads ahead by itself
   const Checkpoint weights = model_.weights_of("transformer");
   std::optional<Transformer> transformer = std::exchange(transformer_, std::nullopt);
   if (loaded) {
@@ -205,6 +208,25 @@ const Transformer& Parts::transformer(Ops& ops, Monitor& monitor) {
   }
   transformer_ = std::move(transformer);
   return *transformer_;
+}
+
+// No more than half of what is free: the text encoder still needs its own.
+void Parts::expect_transformer() {
+  if (transformer_ || model_.made) return;
+  const Checkpoint weights = model_.weights_of("transformer");
+  std::vector<StoredTensor> tensors;
+  for (const auto& [name, tensor] : weights.tensors())
+    tensors.push_back(tensor);
+  std::sort(tensors.begin(), tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
+    return std::less<>()(a.bytes.data(), b.bytes.data());  // as they lie in their files
+  });
+  expected_.emplace();
+  std::int64_t left = free_memory() / 2;
+  for (StoredTensor& tensor : tensors) {
+    left -= static_cast<std::int64_t>(tensor.bytes.size());
+    if (left < 0) return;
+    expected_->ask(std::move(tensor));
+  }
 }
 
 const Autoencoder& Parts::autoencoder(CoderSides sides, Ops& ops, Monitor& monitor) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "checkpoint/read_ahead.h"
 #include "flux2/plan.h"
 #include "models/autoencoder/autoencoder.h"
 #include "models/flux2/transformer.h"
@@ -43,6 +44,8 @@ class Parts {
   /// The key of the change that the text encoder is given with.
   const std::string& text_encoder_change() const { return wanted_text_change_.key; }
   const Transformer& transformer(Ops& ops, Monitor& monitor);
+  /// Reads the transformer's files ahead while something else computes, unless it is loaded.
+  void expect_transformer();
   const Autoencoder& autoencoder(CoderSides sides, Ops& ops, Monitor& monitor);
 
   /// Bytes of a matmul input.
@@ -85,6 +88,7 @@ class Parts {
   double text_streamed_ = 0;         ///< of the text encoder that is loaded
   double transformer_streamed_ = 0;  ///< of the transformer that is loaded
   std::optional<Autoencoder> autoencoder_;
+  std::optional<ReadAhead> expected_;  ///< reads what will be loaded next
   PartChange wanted_text_change_;
   PartChange text_change_;  ///< of the text encoder that is loaded
   PartChange wanted_transformer_change_;

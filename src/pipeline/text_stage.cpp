@@ -46,6 +46,7 @@ Tensor run_text_encoder(const StageContext& ctx, const TokenBatch& batch,
                             taps.size(), width, ctx.model.transformer.text_dim),
                 "text_encoder_out_layers");
   }
+  if (ctx.monitor.options().output != Output::prompt_embeds) ctx.parts.expect_transformer();
   ctx.monitor.begin(Stage::encode_text);
   return ctx.ops.download(encoder.decoder().hidden_states(
       ctx.ops, batch, taps,
