@@ -15,10 +15,12 @@ constexpr double kLargestTheta = 1e15;
               "only the text encoders that FLUX.2 was trained with are supported");
 }
 
-// "default" or absent: plain rope. transformers writes the kind as "rope_type", once as "type".
-void require_plain_rope(const ConfigFile& rope) {
+// "default" or absent: plain rope. transformers writes the kind as "rope_type", once as "type";
+// that over rows and columns of a picture has been called "axial" since version 5.
+void require_plain_rope(const ConfigFile& rope, RopeAxes axes) {
   const std::string kind = rope.text("rope_type", rope.text("type", "default"));
-  if (kind != "default") refuse(rope, "rope of type '" + kind + "' is not supported");
+  const bool plain = kind == "default" || (axes == RopeAxes::rows_and_columns && kind == "axial");
+  if (!plain) refuse(rope, "rope of type '" + kind + "' is not supported");
 }
 
 void require_full_attention(const ConfigFile& config) {
@@ -65,12 +67,12 @@ DecoderConfig read_decoder_config(const ConfigFile& config, HeadWeights tied) {
           .head = is_tied ? HeadWeights::tied : HeadWeights::separate};
 }
 
-double read_rope_theta(const ConfigFile& config, std::optional<double> fallback) {
-  require_plain_rope(config.section("rope_scaling"));
+double read_rope_theta(const ConfigFile& config, std::optional<double> fallback, RopeAxes axes) {
+  require_plain_rope(config.section("rope_scaling"), axes);
   if (!config.has("rope_parameters"))
     return config.number("rope_theta", 1, kLargestTheta, fallback);
   const ConfigFile rope = config.section("rope_parameters");
-  require_plain_rope(rope);
+  require_plain_rope(rope, axes);
   return rope.number("rope_theta", 1, kLargestTheta, fallback);
 }
 

@@ -30,9 +30,14 @@ struct DecoderConfig {
 ///         decoder does not do (biases, sliding windows, scaled rope, another activation)
 DecoderConfig read_decoder_config(const ConfigFile& config, HeadWeights tied);
 
+/// What positions are rotated by: a place in a text, or a row and a column of a picture.
+enum class RopeAxes { text, rows_and_columns };
+
 /// rope_theta, in either spelling: a key of its own, or one of rope_parameters (transformers 5).
-/// @throws Error bad_file: missing without `fallback`; a scaled kind of rope
-double read_rope_theta(const ConfigFile& config, std::optional<double> fallback = {});
+/// @throws Error bad_file: missing without `fallback`; a scaled kind of rope, or one over other
+/// axes
+double read_rope_theta(const ConfigFile& config, std::optional<double> fallback = {},
+                       RopeAxes axes = RopeAxes::text);
 
 /// hidden_act of a gated MLP.
 /// @throws Error bad_file: not "silu"

@@ -16,7 +16,7 @@ VisionConfig read_vision_config(const ConfigFile& config) {
   vision.layers = config.integer("num_hidden_layers", 1, 1 << 10);
   vision.channels = config.integer("num_channels", 1, 16, 3);
   vision.patch_size = config.integer("patch_size", 1, 256);
-  vision.rope_theta = read_rope_theta(config, 10000.0);
+  vision.rope_theta = read_rope_theta(config, 10000.0, RopeAxes::rows_and_columns);
 
   BlockShape& block = vision.block;
   block.width = config.integer("hidden_size", 1, 1 << 17);

@@ -123,6 +123,19 @@ TEST(TextConfig, ReadsMistral) {
   EXPECT_EQ(config.picture_token, 10);
 }
 
+// As transformers 5 saves it.
+TEST(TextConfig, ThePositionsOfAPictureAreAxial) {
+  const Json axial = {{"rope_type", "axial"}, {"rope_theta", 1e4}};
+  const Json vision = with(without(kPixtral, "rope_theta"), "rope_parameters", axial);
+  const Mistral3Config config =
+      read_mistral3_config(parse(with(kMistral, "vision_config", vision)));
+  EXPECT_EQ(config.vision->rope_theta, 1e4);
+  const Json text = with(without(kQwen, "rope_theta"), "rope_parameters", axial);
+  const std::string error =
+      error_of([&] { read_decoder_config(parse(text), HeadWeights::separate); });
+  EXPECT_NE(error.find("axial"), std::string::npos) << error;
+}
+
 TEST(TextConfig, TextOnlyMistralHasNoVision) {
   EXPECT_FALSE(read_mistral3_config(parse(without(kMistral, "vision_config"))).vision.has_value());
 }
