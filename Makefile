@@ -4,6 +4,8 @@
 PROMPT ?= a red circle on a white background
 BUILD := build/release
 PYTHON := build/python/bin/python
+# Kept between the targets below, so that the library is compiled once for them.
+PYTHON_BUILD := -C build-dir=$(CURDIR)/build/python-cmake
 
 picture: build
 	$(BUILD)/bin/flux2 generate -p "$(PROMPT)" -o flux2.png
@@ -42,15 +44,15 @@ sanitize:
 	done
 
 wheel: $(PYTHON)
-	$(PYTHON) -m pip wheel --no-deps -w build/wheel ./bindings/python
+	$(PYTHON) -m pip wheel --no-deps -w build/wheel $(PYTHON_BUILD) ./bindings/python
 
 test-python: $(PYTHON)
-	$(PYTHON) -m pip install -q "./bindings/python[test]"
+	$(PYTHON) -m pip install -q $(PYTHON_BUILD) "./bindings/python[test]"
 	$(PYTHON) -m pytest -q bindings/python/tests
 
-# Calls Diffusers beside this library, two hundred times: some GB of packages, ten minutes.
+# Calls Diffusers beside this library, three hundred times: some GB of packages, ten minutes.
 test-parity: $(PYTHON)
-	$(PYTHON) -m pip install -q ./bindings/python -r tests/goldens/data/requirements.txt
+	$(PYTHON) -m pip install -q $(PYTHON_BUILD) ./bindings/python -r tests/goldens/data/requirements.txt peft==0.21.2
 	$(PYTHON) bindings/python/parity/run.py --out docs/parity.md
 
 $(PYTHON):

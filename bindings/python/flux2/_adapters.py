@@ -14,7 +14,7 @@ from typing import Any
 
 from . import _flux2
 from ._arguments import number
-from ._loading import find
+from ._loading import find, reject_unknown
 from ._state_dict import write_state_dict
 
 _log = logging.getLogger("flux2")
@@ -93,29 +93,38 @@ class AdapterMixin:
         self,
         pretrained_model_name_or_path_or_dict: str | os.PathLike[str] | Mapping[str, Any],
         adapter_name: str | None = None,
+        hotswap: bool = False,
         *,
         weight_name: str | None = None,
         subfolder: str | None = None,
         lenient: bool = False,
         adaln_order: str = "correct",
-        **hub: Any,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Loads an adapter, and makes it the one that is active, with weight 1.
 
         :param pretrained_model_name_or_path_or_dict: a file, a folder, "org/name" on the Hugging
             Face Hub, or tensors by name
         :param adapter_name: for set_adapters and the others; "default_0", ... where it is left out
+        :param hotswap: put it in the place of the adapter of that name, which keeps its weight
         :param weight_name: the file in that folder or repository
         :param lenient: go on without keys that are not understood
         :param adaln_order: "correct", or "reference": the last modulation of BFL's names as
             Diffusers takes it
-        :param hub: revision, cache_dir, token, local_files_only
+        :param revision: on the hub, as of from_pretrained, and so the next three
         :raises OSError: no adapter, or none for this model; says what it is instead
         :raises ValueError: the name is taken
         """
+        reject_unknown(kwargs, "load_lora_weights")
         mine = self._adapters
         name = adapter_name or _free_name(mine.loaded)
-        if name in mine.loaded:
+        if hotswap:
+            self._check_names([name])
+        elif name in mine.loaded:
             raise ValueError(f"there is an adapter {name!r} already: give adapter_name another name")
         if adaln_order not in _ORDERS:
             raise ValueError(f"adaln_order is one of {sorted(_ORDERS)}, not {adaln_order!r}")
@@ -123,11 +132,14 @@ class AdapterMixin:
         if isinstance(source, Mapping):
             path = mine.file_of(source, name)
         else:
+            hub = {"revision": revision, "cache_dir": cache_dir, "token": token,
+                   "local_files_only": local_files_only}  # fmt: skip
             path = _locate(source, weight_name, subfolder, hub)
         found = Loaded(path, "", bool(lenient), _ORDERS[adaln_order])
         report = self._library.inspect_adapter(found.adapter(1.0))
         mine.loaded[name] = Loaded(path, report.sha256, found.lenient, found.adaln_order)
-        mine.weights = {name: 1.0}
+        if not hotswap:
+            mine.weights = {name: 1.0}
         _log.info(
             "adapter %s: %s, %d of %d modules", name, report.kind, report.matched, report.modules
         )

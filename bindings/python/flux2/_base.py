@@ -107,7 +107,7 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         :raises OSError: it is something else than a FLUX.2 model; what the hub answers
         :raises ValueError: a model of another class; a type or device that this machine lacks
         """
-        _loading.reject_unknown(kwargs)
+        _loading.reject_unknown(kwargs, "from_pretrained")
         given = torch_dtype if torch_dtype is not None else dtype
         options = _loading.options_of(given, device, threads)
         source = _loading.source_of(

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from . import _flux2
 from ._arguments import whole
 
-# What Diffusers' from_pretrained takes and what is the case here whatever it says: weights are
+# What Diffusers' loaders take and what is the case here whatever it says: weights are
 # mapped from safetensors (or GGUF) and read by the first call that needs them.
 _WITHOUT_EFFECT = {"use_safetensors", "low_cpu_mem_usage"}
 
@@ -30,10 +30,10 @@ _VARIANTS = {
 #: Parts of a model that may lie elsewhere.
 PARTS = ("transformer", "text_encoder", "vae", "tokenizer")
 
-def reject_unknown(arguments: dict[str, Any]) -> None:
+def reject_unknown(arguments: dict[str, Any], function: str) -> None:
     unknown = sorted(set(arguments) - _WITHOUT_EFFECT)
     if unknown:
-        raise TypeError(f"from_pretrained does not take {', '.join(unknown)}")
+        raise TypeError(f"{function} does not take {', '.join(unknown)}")
 
 
 def compute_of(dtype: Any) -> _flux2.Compute:

@@ -6,7 +6,9 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+import adapters
 import numpy as np
+import parts
 import PIL.Image
 import torch
 
@@ -27,6 +29,10 @@ class Case:
     calls_before: int = 0
     #: The generators of torch are given to flux2 as well.
     torch_generators: bool = False
+    #: In place of a call of the pipeline: a part of it, which returns latents or the like.
+    part: Callable[[Any], Any] | None = None
+    #: What is done with two adapters before the call.
+    adapt: Callable[[Any, Any, Any], None] | None = None
 
 
 def picture(width: int, height: int, mode: str = "RGB", seed: int = 0) -> PIL.Image.Image:
@@ -164,6 +170,97 @@ def _inpaint(checkpoint: str) -> list[Case]:
     return cases
 
 
+def _inpaint_several(checkpoint: str) -> list[Case]:
+    a, b, c = (picture(64, 64, seed=seed) for seed in (4, 5, 6))
+    unit = np.asarray(a, np.float32)[None] / 255
+    tensor = torch.from_numpy(unit).permute(0, 3, 1, 2).contiguous()
+    patches = latents((1, 128, 4, 4), 3)
+    pair = {"num_images_per_prompt": 2}
+    table: dict[str, dict[str, Any]] = {
+        "inpaint: a reference for each picture": {"image_reference": [b, c], **pair},
+        "inpaint: a reference for each prompt": {"image_reference": [b, c], "prompt": [PROMPT, OTHER]},
+        "inpaint: three references, one picture": {"image_reference": [a, b, c]},
+        "inpaint: two references, one picture": {"image_reference": [b, c]},
+        "inpaint: reference as latents": {"image_reference": patches},
+        "inpaint: latents for each picture": {"image_reference": latents((2, 128, 4, 4), 3), **pair},
+        "inpaint: two pictures to paint over": {"image": [a, b], "mask_image": [mask(64, 64)] * 2, **pair},
+        "inpaint: two pictures, two masks": {
+            "image": [a, b], "mask_image": [mask(64, 64), mask(64, 64, "middle")], **pair},
+        "inpaint: picture as latents": {"image": patches},
+        "inpaint: picture as floats": {"image": unit},
+        "inpaint: picture as a tensor": {"image": tensor},
+        "inpaint: picture as a tensor in [-1, 1]": {"image": tensor * 2 - 1},
+        "inpaint: reference as a tensor": {"image_reference": tensor.flip(-1)},
+        "inpaint: mask as a tensor": {"mask_image": torch.from_numpy(
+            np.asarray(mask(64, 64), np.float32)[None, None] / 255)},
+        "inpaint: pt": {"output_type": "pt"},
+        "inpaint: negative embeddings": {"negative_prompt_embeds": _embeds(checkpoint)},
+        "inpaint: attention mask": {"attention_kwargs": {
+            "attention_mask": parts.sees(slice(2, 9), 128 + 32)}},
+    }  # fmt: skip
+    cases = []
+    for name, change in table.items():
+        arguments = {"prompt": PROMPT, "image": a, "mask_image": mask(64, 64),
+                     "num_inference_steps": 3, "max_sequence_length": 128, **change}  # fmt: skip
+        cases.append(Case(name, checkpoint, "Flux2KleinInpaintPipeline", arguments))
+    return cases
+
+
+def _embeds(checkpoint: str) -> torch.Tensor:
+    """As wide as the text encoder of a tiny checkpoint makes them."""
+    width = {"tiny-klein": 3, "tiny-klein-base": 3}[checkpoint] * _HIDDEN
+    return latents((1, 128, width), 11)
+
+
+def _masked(checkpoint: str, pipeline: str) -> list[Case]:
+    tokens = 128 + 16
+    bias = latents((1, 1, tokens, tokens), 2)
+    table: dict[str, dict[str, Any]] = {
+        "attention mask: keys": {"attention_kwargs": {"attention_mask": parts.sees(slice(4, 40), tokens)}},
+        "attention mask: floats": {"attention_kwargs": {"attention_mask": bias}},
+        "attention mask: two prompts": {
+            "prompt": [PROMPT, OTHER],
+            "attention_kwargs": {"attention_mask": torch.cat(
+                [parts.sees(slice(4, 40), tokens), parts.sees(slice(0, 9), tokens)])}},
+    }  # fmt: skip
+    if pipeline != "Flux2KleinKVPipeline":
+        table["attention mask: reference"] = {
+            "image": picture(64, 64),
+            "attention_kwargs": {"attention_mask": parts.sees(slice(-7, None), tokens + 16)},
+        }
+    return [
+        Case(name, checkpoint, pipeline, {**_SMALL, **change}) for name, change in table.items()
+    ]
+
+
+def _parts(checkpoint: str, pipeline: str, table: dict[str, Callable[[Any], Any]]) -> list[Case]:
+    return [Case(name, checkpoint, pipeline, {}, part=part) for name, part in table.items()]
+
+
+def _adapted(checkpoint: str, pipeline: str, ways: tuple[Callable[..., None], ...]) -> list[Case]:
+    cases = [
+        Case(f"adapter: {way.__name__.replace('_', ' ')}", checkpoint, pipeline, _SMALL, adapt=way)
+        for way in ways
+    ]
+    scaled = {**_SMALL, "attention_kwargs": {"scale": 0.3}}
+    cases.append(Case("adapter: scale", checkpoint, pipeline, scaled, adapt=adapters.both))
+    cases.append(
+        Case("adapter: transformer", checkpoint, pipeline, {}, adapt=adapters.both, part=parts.velocity)
+    )
+    return cases
+
+
+_HIDDEN = 40
+_MODELS = (
+    ("tiny-klein", "Flux2KleinPipeline"),
+    ("tiny-klein-base", "Flux2KleinPipeline"),
+    ("tiny-dev", "Flux2Pipeline"),
+    ("tiny-klein-kv", "Flux2KleinKVPipeline"),
+)
+_SMALL = {"prompt": PROMPT, "width": 64, "height": 64, "num_inference_steps": 2,
+          "max_sequence_length": 128}  # fmt: skip
+
+
 def _nano() -> list[Case]:
     kept = ("plain", "wide", "two prompts", "two pictures", "reference", "given latents", "np", "latent",
             "generators in a list", "length 40")  # fmt: skip
@@ -183,6 +280,14 @@ def all_cases() -> list[Case]:
         lambda: _text_to_image("tiny-klein-kv", "Flux2KleinKVPipeline"),
         lambda: _inpaint("tiny-klein"),
         lambda: _inpaint("tiny-klein-base"),
+        lambda: _inpaint_several("tiny-klein"),
+        lambda: _inpaint_several("tiny-klein-base"),
+        *(lambda each=each: _masked(*each) for each in _MODELS),
+        *(lambda each=each: _parts(*each, parts.PROMPT | parts.TRANSFORMER) for each in _MODELS),
+        lambda: _parts("tiny-klein", "Flux2KleinPipeline", parts.VAE),
+        lambda: _parts("nano", "Flux2KleinPipeline", parts.VAE | parts.PROMPT),
+        lambda: _adapted("tiny-klein", "Flux2KleinPipeline", adapters.EVERYTHING),
+        *(lambda each=each: _adapted(*each, adapters.A_FEW) for each in _MODELS[1:]),
         _nano,
     ]
     return [case for family in families for case in family()]

@@ -11,13 +11,16 @@ import argparse
 import logging
 import sys
 import time
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import adapters
 import diffusers
 import flux2
 import numpy as np
+import signatures
 import torch
 import transformers
 from cases import Case, all_cases
@@ -45,8 +48,22 @@ def generators(case: Case, module: Any) -> Any:
     return made[0] if len(made) == 1 else made or None
 
 
+def adapted(case: Case, module: Any) -> Any:
+    """A pipeline of its own, since Diffusers' may not be the same after adapters were on it."""
+    transformer = load(diffusers, case.checkpoint, case.pipeline).transformer
+    pipe = load.__wrapped__(module, case.checkpoint, case.pipeline)
+    case.adapt(pipe, *(adapters.lora(transformer, seed) for seed in (1, 2)))
+    return pipe
+
+
 def call(case: Case, module: Any) -> Any:
-    pipe = load(module, case.checkpoint, case.pipeline)
+    if case.adapt:
+        pipe = adapted(case, module)
+    else:
+        pipe = load(module, case.checkpoint, case.pipeline)
+    if case.part:
+        with torch.no_grad():
+            return case.part(pipe)
     arguments = {**case.arguments, "generator": generators(case, module)}
     for _ in range(case.calls_before):
         pipe(**arguments)
@@ -66,7 +83,7 @@ def distance(case: Case, theirs: Any, ours: Any) -> tuple[float, float, str]:
     a, b = as_numbers(theirs), as_numbers(ours)
     if a.shape != b.shape or type(theirs) is not type(ours):
         return float("inf"), 0.0, f"{type(ours).__name__} {b.shape}, not {type(theirs).__name__} {a.shape}"
-    if case.arguments.get("output_type") == "latent":
+    if case.part or case.arguments.get("output_type") == "latent":
         relative = float(np.linalg.norm(a - b) / np.linalg.norm(a))
         return relative, MOST_RELATIVE, f"{relative:.1e} relative"
     scale = 1 if isinstance(theirs, list) else 255
@@ -84,13 +101,14 @@ def compare(case: Case) -> tuple[bool, str]:
     return off <= most, text
 
 
-def table(rows: list[tuple[Case, bool, str]]) -> str:
+def table(rows: list[tuple[Case, bool, str]], compared: int) -> str:
     good = sum(ok for _, ok, _ in rows)
     lines = [
         "# Side by side with Diffusers",
         "",
         f"{good} of {len(rows)} calls agree: pictures within 1 level of 255, latents within 1e-4"
-        " relative, in float32 on the CPU. Written by `make test-parity`"
+        " relative, in float32 on the CPU."
+        f" {compared} functions have Diffusers' parameters, order and defaults. Written by `make test-parity`"
         " (bindings/python/parity), which calls both through Python with the same arguments.",
         "",
         f"Diffusers {diffusers.__version__}, transformers {transformers.__version__},"
@@ -112,6 +130,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where the table goes")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    compared, unlike = signatures.unlike()
+    print("\n".join(unlike) or f"{compared} signatures agree")
     rows = []
     for case in all_cases():
         if options.only not in f"{case.checkpoint} {case.pipeline} {case.name}":
@@ -123,10 +146,10 @@ def main() -> int:
         seconds = time.monotonic() - begin
         print(f"{mark} {case.checkpoint}: {case.name}: {text} ({seconds:.1f} s)", flush=True)
     if options.out:
-        options.out.write_text(table(rows), encoding="utf-8")
+        options.out.write_text(table(rows, compared), encoding="utf-8")
     failed = sum(not ok for _, ok, _ in rows)
     print(f"{len(rows) - failed} of {len(rows)} agree")
-    return 1 if failed or not rows else 0
+    return 1 if failed or unlike or not rows else 0
 
 
 if __name__ == "__main__":

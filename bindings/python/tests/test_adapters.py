@@ -84,6 +84,16 @@ def test_weights(pipe):
     assert pipe.get_active_adapters() == ["b"] and same(draw(pipe), other)
 
 
+def test_another_adapter_in_the_place_of_one(pipe):
+    pipe.load_lora_weights(state_dict(1), "a")
+    other = draw(pipe, attention_kwargs={"scale": 0.5})
+    pipe.unload_lora_weights()
+    pipe.load_lora_weights(state_dict(0), "a")
+    pipe.set_adapters("a", 0.5)
+    pipe.load_lora_weights(state_dict(1), "a", hotswap=True)
+    assert same(draw(pipe), other)
+
+
 def test_fusing(pipe):
     plain = draw(pipe)
     pipe.load_lora_weights(state_dict(0), "a")
@@ -167,6 +177,10 @@ def test_what_is_refused(pipe, tmp_path):
         pipe.set_adapters(["a"], {"transformer": {"block": 1}})
     with pytest.raises(ValueError, match="components"):
         pipe.fuse_lora(components=["unet"])
+    with pytest.raises(ValueError, match="no adapter 'z'"):
+        pipe.load_lora_weights(state_dict(0), "z", hotswap=True)
+    with pytest.raises(TypeError, match="nonsense"):
+        pipe.load_lora_weights(state_dict(0), "c", nonsense=1)
     with pytest.raises(ValueError, match="adaln_order"):
         pipe.load_lora_weights(state_dict(0), "c", adaln_order="other")
 
