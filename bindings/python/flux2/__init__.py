@@ -9,8 +9,8 @@ Arguments, their order and defaults, and what comes back are those of Diffusers'
 same names. Arguments that Diffusers has not are keyword-only and documented at each pipeline.
 """
 
-from ._flux2 import version as _version
 from ._base import DiffusionPipeline
+from ._flux2 import version as _version
 from ._generator import Generator
 from ._output import Flux2PipelineOutput
 from .pipelines import (

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,16 @@ _ORDERS = {"correct": _flux2.AdaLnOrder.correct, "reference": _flux2.AdaLnOrder.
 _DEFAULT_FILE = "pytorch_lora_weights.safetensors"
 
 
+class _OwnFile:
+    """Tensors in memory as a file, which goes when nobody has it any more."""
+
+    def __init__(self, state_dict: Mapping[str, Any]) -> None:
+        handle, self.path = tempfile.mkstemp(".safetensors", "flux2-adapter-")
+        weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
+        os.close(handle)
+        write_state_dict(state_dict, Path(self.path))
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A file that was held against the model. Its digest makes sure that it stays the one."""
@@ -31,6 +40,7 @@ class Loaded:
     sha256: str
     lenient: bool
     adaln_order: _flux2.AdaLnOrder
+    own: _OwnFile | None  # keeps it while it is `path`
 
     def adapter(self, weight: float) -> _flux2.Adapter:
         made = _flux2.Adapter()
@@ -48,7 +58,6 @@ class AdapterSet:
         self.weights: dict[str, float] = {}  # of those that are active, in their order
         self.fused: dict[str, tuple[Loaded, float]] = {}
         self.enabled = True
-        self._folder: str | None = None
 
     def acting(self, scale: float) -> list[_flux2.Adapter]:
         """For one call. What is fused is out of reach of the call's scale."""
@@ -70,16 +79,6 @@ class AdapterSet:
         was_active = self.weights.pop(name, None) is not None
         if was_active and not self.weights and self.loaded:  # as PEFT does
             self.weights = {next(iter(self.loaded)): 1.0}
-
-    def file_of(self, state_dict: Mapping[str, Any], name: str) -> str:
-        """Tensors in memory become a file that lives as long as this set."""
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="flux2-adapters-")
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        handle, path = tempfile.mkstemp(".safetensors", f"{name}-", self._folder)
-        os.close(handle)
-        write_state_dict(state_dict, Path(path))
-        return path
 
 
 class AdapterMixin:
@@ -129,20 +128,19 @@ class AdapterMixin:
         if adaln_order not in _ORDERS:
             raise ValueError(f"adaln_order is one of {sorted(_ORDERS)}, not {adaln_order!r}")
         source = pretrained_model_name_or_path_or_dict
-        if isinstance(source, Mapping):
-            path = mine.file_of(source, name)
+        own = _OwnFile(source) if isinstance(source, Mapping) else None
+        if own:
+            path = own.path
         else:
             hub = {"revision": revision, "cache_dir": cache_dir, "token": token,
                    "local_files_only": local_files_only}  # fmt: skip
             path = _locate(source, weight_name, subfolder, hub)
-        found = Loaded(path, "", bool(lenient), _ORDERS[adaln_order])
+        found = Loaded(path, "", bool(lenient), _ORDERS[adaln_order], own)
         report = self._library.inspect_adapter(found.adapter(1.0))
-        mine.loaded[name] = Loaded(path, report.sha256, found.lenient, found.adaln_order)
+        mine.loaded[name] = replace(found, sha256=report.sha256)
         if not hotswap:
             mine.weights = {name: 1.0}
-        _log.info(
-            "adapter %s: %s, %d of %d modules", name, report.kind, report.matched, report.modules
-        )
+        _log.info("adapter %s: %s, %d of %d modules", name, report.kind, report.matched, report.modules)
         for key in report.left_out:
             _log.warning("adapter %s: %s is left out", name, key)
 

@@ -48,8 +48,9 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         if not cls._inpaints:
             DiffusionPipeline._class_of_family.update((family, cls) for family in cls._families)
 
-    def __init__(self, library: _flux2.Pipeline, source: _flux2.ModelSource,
-                 options: _flux2.PipelineOptions) -> None:
+    def __init__(
+        self, library: _flux2.Pipeline, source: _flux2.ModelSource, options: _flux2.PipelineOptions
+    ) -> None:
         """Use `from_pretrained`."""
         self._library = library
         self._source = source
@@ -112,11 +113,19 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         options = _loading.options_of(given, device, threads)
         source = _loading.source_of(
             pretrained_model_name_or_path,
-            {"transformer": transformer, "text_encoder": text_encoder, "vae": vae,
-             "tokenizer": tokenizer},
+            {
+                "transformer": transformer,
+                "text_encoder": text_encoder,
+                "vae": vae,
+                "tokenizer": tokenizer,
+            },
             variant,
-            {"revision": revision, "cache_dir": cache_dir, "token": token,
-             "local_files_only": local_files_only},
+            {
+                "revision": revision,
+                "cache_dir": cache_dir,
+                "token": token,
+                "local_files_only": local_files_only,
+            },
         )
         library = _flux2.Pipeline.load(source, options)
         return cls._class_for(library.info)(library, source, options)

@@ -35,9 +35,7 @@ class Call:
         self._request = make_request(arguments)
         if inpaint:
             self._request.inpaint = make_inpaint(arguments)
-            set_references_of_inpainting(
-                self._request, arguments.image_reference, arguments.batch()
-            )
+            set_references_of_inpainting(self._request, arguments.image_reference, arguments.batch())
         else:
             set_references(self._request, arguments.image, "image")
         self._request.text_encoder_out_layers = pipeline._layers(arguments.text_encoder_out_layers)
@@ -52,7 +50,7 @@ class Call:
     def _make_run(self) -> _flux2.Run:
         run = _flux2.Run()
         run.vae_tiling = self._pipeline._vae_tiling
-        run.output = _OUTPUTS.get(self._arguments.output_type, _flux2.Output.pixels)
+        run.output = _OUTPUTS.get(self._arguments.output_type or "", _flux2.Output.pixels)
         if self._arguments.keep_unmasked and run.output == _flux2.Output.pixels:
             run.output = _flux2.Output.images  # has the bytes that are kept
         return run
@@ -92,8 +90,9 @@ class Call:
         library = self._pipeline._library
         if library.info.family == _flux2.Family.dev and self._request.inpaint is None:
             return from_array(result.latents)
-        size = result.request.height, result.request.width
-        return from_array(library.unpack_latents(result.latents, *size))
+        done = result.request
+        assert done.height and done.width  # every default is filled in
+        return from_array(library.unpack_latents(result.latents, done.height, done.width))
 
 
 class _Listener:
@@ -115,7 +114,7 @@ class _Listener:
             run.progress = self._progress
         run.callback_on_step_end = self._step
         if self._arguments.preview:
-            run.preview = self._preview
+            run.preview = self._show
 
     def end(self) -> None:
         self._pipeline._current_timestep = None
@@ -134,7 +133,8 @@ class _Listener:
         if progress.done == progress.total:
             self._bar.close()
 
-    def _preview(self, preview: _flux2.Preview) -> None:
+    def _show(self, preview: _flux2.Preview) -> None:
+        assert self._arguments.preview
         pictures = [to_pil(image) for image in preview.images]
         self._arguments.preview(self._pipeline, preview.step, pictures)
 
@@ -144,6 +144,7 @@ class _Listener:
         state.interrupt = self._pipeline._interrupt  # another thread may have set it as well
 
     def _call_back(self, state: _flux2.StepState) -> None:
+        assert self._arguments.callback_on_step_end
         self._pipeline._current_timestep = state.timestep
         tensors = {
             "latents": from_numpy(np.array(state.latents.numpy())),
@@ -156,8 +157,7 @@ class _Listener:
         )
         if not isinstance(returned, dict):
             raise TypeError(
-                "callback_on_step_end must return its dict of tensors,"
-                f" not {type(returned).__name__}"
+                f"callback_on_step_end must return its dict of tensors, not {type(returned).__name__}"
             )
         tensors.update((name, returned[name]) for name in tensors if name in returned)
         state.latents = to_array(tensors["latents"], "latents")

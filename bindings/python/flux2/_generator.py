@@ -31,13 +31,14 @@ class Generator:
     def __init__(
         self, seed_or_device: int | str | None = None, device: str = "cpu", *, card: str = "h100"
     ) -> None:
+        seed = None if isinstance(seed_or_device, str) else seed_or_device
         if isinstance(seed_or_device, str):
-            seed_or_device, device = None, seed_or_device
+            device = seed_or_device
         if device not in ("cpu", "cuda"):
             raise ValueError(f'the device of a generator is "cpu" or "cuda", not {device!r}')
         self.device = device
         self.card = card
-        self.manual_seed(_DEFAULT_SEED if seed_or_device is None else seed_or_device)
+        self.manual_seed(_DEFAULT_SEED if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts again from `seed`, a whole number of at most 64 bits; negative ones wrap, as in
@@ -150,8 +151,7 @@ class Noise:
         generators = [source.generator for source in self._sources]
         if not request.seeds:
             raise ValueError(
-                "the numbers of a CUDA generator can be drawn once a seed:"
-                " generator.manual_seed(seed)"
+                "the numbers of a CUDA generator can be drawn once a seed: generator.manual_seed(seed)"
             )
         request.noise = _flux2.Noise.torch_cuda
         request.cuda_card = generators[0].card

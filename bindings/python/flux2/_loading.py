@@ -30,6 +30,7 @@ _VARIANTS = {
 #: Parts of a model that may lie elsewhere.
 PARTS = ("transformer", "text_encoder", "vae", "tokenizer")
 
+
 def reject_unknown(arguments: dict[str, Any], function: str) -> None:
     unknown = sorted(set(arguments) - _WITHOUT_EFFECT)
     if unknown:

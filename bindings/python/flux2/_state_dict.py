@@ -34,7 +34,7 @@ def write_state_dict(state_dict: Mapping[str, Any], path: Path) -> None:
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for data in buffers:
-            file.write(data)
+            file.write(data.data)
 
 
 def _bytes_of(tensor: Any, name: str) -> tuple[str, np.ndarray]:

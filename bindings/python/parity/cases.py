@@ -6,11 +6,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-import adapters
 import numpy as np
 import parts
 import PIL.Image
 import torch
+
+import adapters
 
 PROMPT = "A cat holding a sign that says hello world"
 OTHER = "the quick brown fox at sunset"
@@ -228,9 +229,7 @@ def _masked(checkpoint: str, pipeline: str) -> list[Case]:
             "image": picture(64, 64),
             "attention_kwargs": {"attention_mask": parts.sees(slice(-7, None), tokens + 16)},
         }
-    return [
-        Case(name, checkpoint, pipeline, {**_SMALL, **change}) for name, change in table.items()
-    ]
+    return [Case(name, checkpoint, pipeline, {**_SMALL, **change}) for name, change in table.items()]
 
 
 def _parts(checkpoint: str, pipeline: str, table: dict[str, Callable[[Any], Any]]) -> list[Case]:

@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import adapters
 import diffusers
 import flux2
 import numpy as np
@@ -24,6 +23,8 @@ import signatures
 import torch
 import transformers
 from cases import Case, all_cases
+
+import adapters
 
 ROOT = Path(__file__).resolve().parents[3]
 MOST_LEVELS = 1.0  # of 255, in a picture
@@ -42,8 +43,7 @@ def load(module: Any, checkpoint: str, pipeline: str) -> Any:
 def generators(case: Case, module: Any) -> Any:
     own = module is flux2 and not case.torch_generators
     made = [
-        flux2.Generator(seed) if own else torch.Generator("cpu").manual_seed(seed)
-        for seed in case.seeds
+        flux2.Generator(seed) if own else torch.Generator("cpu").manual_seed(seed) for seed in case.seeds
     ]
     return made[0] if len(made) == 1 else made or None
 
@@ -82,13 +82,21 @@ def distance(case: Case, theirs: Any, ours: Any) -> tuple[float, float, str]:
     """How far apart, how far they may be, and in words."""
     a, b = as_numbers(theirs), as_numbers(ours)
     if a.shape != b.shape or type(theirs) is not type(ours):
-        return float("inf"), 0.0, f"{type(ours).__name__} {b.shape}, not {type(theirs).__name__} {a.shape}"
+        return (
+            float("inf"),
+            0.0,
+            f"{type(ours).__name__} {b.shape}, not {type(theirs).__name__} {a.shape}",
+        )
     if case.part or case.arguments.get("output_type") == "latent":
         relative = float(np.linalg.norm(a - b) / np.linalg.norm(a))
         return relative, MOST_RELATIVE, f"{relative:.1e} relative"
     scale = 1 if isinstance(theirs, list) else 255
     off = np.abs(a - b) * scale
-    return float(off.max()), MOST_LEVELS + 1e-3, f"{off.max():.2g} levels, {(off > 0.51).mean():.2%} of values"
+    return (
+        float(off.max()),
+        MOST_LEVELS + 1e-3,
+        f"{off.max():.2g} levels, {(off > 0.51).mean():.2%} of values",
+    )
 
 
 def compare(case: Case) -> tuple[bool, str]:

@@ -1,6 +1,6 @@
 """What the tests share: the tiny checkpoints, loaded once, and the goldens."""
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import flux2
@@ -9,7 +9,7 @@ import pytest
 GOLDENS = Path(__file__).resolve().parents[3] / "tests" / "goldens" / "data"
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(checkpoint, pipeline="DiffusionPipeline", dtype="float32"):
     folder = GOLDENS / "checkpoints" / checkpoint
     pipe = getattr(flux2, pipeline).from_pretrained(folder, torch_dtype=dtype)

@@ -1,6 +1,7 @@
 """Adapters under Diffusers' names. Taking one off gives back the very same pictures."""
 
 import json
+import tempfile
 
 import flux2
 import numpy as np
@@ -191,3 +192,19 @@ def test_keys_that_are_not_understood(pipe, caplog):
         pipe.load_lora_weights(odd)
     pipe.load_lora_weights(odd, lenient=True)
     assert "nowhere" in caplog.text
+
+
+def test_tensors_in_memory_leave_no_file_behind(pipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pipe.load_lora_weights(state_dict(0), "a")
+    pipe.load_lora_weights(state_dict(1), "b")
+    pipe.fuse_lora(adapter_names=["a"])
+    assert len(list(tmp_path.iterdir())) == 2
+    pipe.unload_lora_weights()
+    fused = draw(pipe)
+    assert len(list(tmp_path.iterdir())) == 1
+    pipe.unfuse_lora()
+    assert list(tmp_path.iterdir()) == [] and not same(draw(pipe), fused)
+    with pytest.raises(OSError):
+        pipe.load_lora_weights({"nonsense": np.zeros(3, np.float32)})
+    assert list(tmp_path.iterdir()) == []

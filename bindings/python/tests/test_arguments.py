@@ -8,7 +8,7 @@ import flux2
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import GOLDENS, SMALL, load
+from conftest import SMALL
 
 ORDER = {
     "Flux2Pipeline": "image prompt height width num_inference_steps sigmas guidance_scale"

@@ -50,7 +50,9 @@ def test_a_prompt_in_place_of_the_image(klein):
 
 
 def test_the_example_of_diffusers_documentation(tmp_path):
-    pipe = flux2.Flux2Pipeline.from_pretrained(GOLDENS / "checkpoints" / "tiny-dev", torch_dtype="bfloat16")
+    pipe = flux2.Flux2Pipeline.from_pretrained(
+        GOLDENS / "checkpoints" / "tiny-dev", torch_dtype="bfloat16"
+    )
     pipe.to("cpu")
     prompt = "A cat holding a sign that says hello world"
     image = pipe(prompt, num_inference_steps=2, guidance_scale=2.5, height=64, width=64).images[0]

@@ -29,7 +29,11 @@ def arguments_of(case, folder):
     if "references" in files:
         references = [PIL.Image.open(folder / name) for name in files["references"]]
         arguments["image"] = references if len(references) > 1 else references[0]
-    for name, argument in {"image": "image", "mask": "mask_image", "image_reference": "image_reference"}.items():
+    for name, argument in {
+        "image": "image",
+        "mask": "mask_image",
+        "image_reference": "image_reference",
+    }.items():
         if name in files:
             arguments[argument] = PIL.Image.open(folder / files[name])
     if "seed" in case:

@@ -7,9 +7,11 @@ import flux2
 import numpy as np
 import pytest
 from conftest import GOLDENS, SMALL, load
+from flux2._state_dict import write_state_dict
+from hub import COMMIT, serving
+from test_adapters import state_dict
 
 CHECKPOINTS = GOLDENS / "checkpoints"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def draw(pipe, **arguments):
@@ -70,6 +72,30 @@ def test_from_the_cache_of_the_hub(tmp_path, klein):
         flux2.DiffusionPipeline.from_pretrained("someone/tiny", revision="other", **kept)
     with pytest.raises(OSError, match="someone/else"):
         flux2.DiffusionPipeline.from_pretrained("someone/else", **kept)
+
+
+def test_from_the_hub(tmp_path, klein, monkeypatch, capfd):
+    lora = tmp_path / "lora"
+    lora.mkdir()
+    write_state_dict(state_dict(0), lora / "pytorch_lora_weights.safetensors")
+    write_state_dict(state_dict(1), lora / "other.safetensors")
+    folders = {"org/model": CHECKPOINTS / "tiny-klein", "org/lora": lora}
+    with serving(folders) as (endpoint, requests):
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        cache = tmp_path / "cache"
+        pipe = flux2.DiffusionPipeline.from_pretrained("org/model", cache_dir=cache, token=False)
+        assert "org/model: 100%" in capfd.readouterr().err
+        plain = draw(pipe)
+        assert np.array_equal(plain, draw(klein))
+        requests.clear()
+        flux2.DiffusionPipeline.from_pretrained("org/model", cache_dir=cache)
+        assert requests == []  # all of it is there
+        pipe.load_lora_weights("org/lora", cache_dir=cache)
+        first = draw(pipe)
+        pipe.load_lora_weights("org/lora", weight_name="other.safetensors", cache_dir=cache)
+        assert not np.array_equal(first, plain) and not np.array_equal(draw(pipe), first)
+        with pytest.raises(OSError, match="org/nothing"):
+            flux2.DiffusionPipeline.from_pretrained("org/nothing", cache_dir=cache)
 
 
 def test_types():

@@ -51,7 +51,9 @@ def test_the_vae_there_and_back(klein):
     assert klein.vae.encode(x, return_dict=False)[0].mean.shape == found.mean.shape
 
 
-@pytest.mark.parametrize("x", [np.zeros((1, 3, 30, 32)), np.zeros((1, 4, 32, 32)), np.zeros((3, 32, 32))])
+@pytest.mark.parametrize(
+    "x", [np.zeros((1, 3, 30, 32)), np.zeros((1, 4, 32, 32)), np.zeros((3, 32, 32))]
+)
 def test_what_the_vae_refuses(klein, x):
     with pytest.raises(ValueError, match="pixels"):
         klein.vae.encode(x)
