@@ -74,6 +74,7 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         dtype: Any = None,
         device: Any = "cpu",
         threads: int = 0,
+        prompt_cache: bool | str | os.PathLike[str] = False,
         transformer: str | os.PathLike[str] | None = None,
         text_encoder: str | os.PathLike[str] | None = None,
         vae: str | os.PathLike[str] | None = None,
@@ -98,6 +99,8 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         :param dtype: another name of it
         :param device: "cpu" or "cuda"
         :param threads: 0: the cores that this process may use
+        :param prompt_cache: keep embeddings of prompts on disk, in this folder or (True) where the
+            program keeps them; a prompt that is there does not need its text encoder
         :param transformer: a file or folder in place of the model's own, as the next three
         :param variant: "dev", "klein", "klein-base" or "klein-kv", where the files do not tell
         :param revision: branch, tag or commit on the hub
@@ -111,6 +114,7 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         _loading.reject_unknown(kwargs, "from_pretrained")
         given = torch_dtype if torch_dtype is not None else dtype
         options = _loading.options_of(given, device, threads)
+        options.prompt_cache = _loading.prompt_cache_of(prompt_cache)
         source = _loading.source_of(
             pretrained_model_name_or_path,
             {
@@ -157,6 +161,7 @@ class DiffusionPipeline(AdapterMixin, MemoryMixin):
         old = self._options
         options = _flux2.PipelineOptions()
         options.compute, options.device, options.threads = old.compute, old.device, old.threads
+        options.prompt_cache = old.prompt_cache
         for value in (*args, device, dtype):
             if value is None:
                 continue

@@ -66,6 +66,15 @@ def options_of(dtype: Any, device: Any, threads: int) -> _flux2.PipelineOptions:
     return options
 
 
+def prompt_cache_of(where: bool | str | os.PathLike[str]) -> _flux2.PromptCacheOptions | None:
+    if where is False:
+        return None
+    options = _flux2.PromptCacheOptions()
+    if where is not True:
+        options.folder = os.fspath(where)
+    return options
+
+
 def source_of(
     model: str | os.PathLike[str],
     parts: dict[str, Any],

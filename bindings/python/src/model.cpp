@@ -30,7 +30,8 @@ void bind_info(nb::module_& module) {
       .def_ro("sizes_from", &ModelPart::sizes_from)
       .def_ro("parameters", &ModelPart::parameters)
       .def_ro("bytes", &ModelPart::bytes)
-      .def_ro("dtypes", &ModelPart::dtypes);
+      .def_ro("dtypes", &ModelPart::dtypes)
+      .def_ro("computed_as", &ModelPart::computed_as);
   nb::class_<ModelInfo>(module, "ModelInfo", "What a model holds and what it was taken for.")
       .def_ro("name", &ModelInfo::name)
       .def_ro("path", &ModelInfo::path)

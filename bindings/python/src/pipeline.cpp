@@ -1,4 +1,5 @@
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -69,12 +70,17 @@ void bind_options(nb::module_& module) {
       .value("automatic", Residency::automatic)
       .value("keep", Residency::keep)
       .value("release", Residency::release);
+  nb::class_<PromptCacheOptions>(module, "PromptCacheOptions", "Where prompt embeddings are kept.")
+      .def(nb::init<>())
+      .def_rw("folder", &PromptCacheOptions::folder)
+      .def_rw("max_bytes", &PromptCacheOptions::max_bytes);
   nb::class_<PipelineOptions>(module, "PipelineOptions", "How a model is loaded.")
       .def(nb::init<>())
       .def_rw("compute", &PipelineOptions::compute)
       .def_rw("device", &PipelineOptions::device)
       .def_rw("threads", &PipelineOptions::threads)
-      .def_rw("residency", &PipelineOptions::residency);
+      .def_rw("residency", &PipelineOptions::residency)
+      .def_rw("prompt_cache", &PipelineOptions::prompt_cache, nb::arg().none());
 }
 
 void bind_part_calls(nb::module_& module) {

@@ -69,6 +69,7 @@ void bind_result(nb::module_& module) {
       .def_ro("rewritten_prompts", &Result::rewritten_prompts)
       .def_ro("request", &Result::request)
       .def_ro("adapters", &Result::adapters)
+      .def_ro("cached_prompts", &Result::cached_prompts)
       .def_ro("times", &Result::times)
       .def_ro("step_seconds", &Result::step_seconds)
       .def_ro("peak_memory_bytes", &Result::peak_memory_bytes)

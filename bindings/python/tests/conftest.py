@@ -1,9 +1,13 @@
 """What the tests share: the tiny checkpoints, loaded once, and the goldens."""
 
+import os
 from functools import cache
 from pathlib import Path
 
-import flux2
+# Threads that wait for one another do not spin: tests run beside other work. Read when OpenMP starts.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import flux2  # noqa: E402
 import pytest
 
 GOLDENS = Path(__file__).resolve().parents[3] / "tests" / "goldens" / "data"

@@ -110,6 +110,14 @@ def test_types():
     assert np.abs(pictures["float32"] - pictures["int8"]).mean() < 0.1
 
 
+def test_prompts_are_kept_where_asked(tmp_path, klein):
+    folder = CHECKPOINTS / "tiny-klein"
+    for _ in range(2):
+        pipe = flux2.DiffusionPipeline.from_pretrained(folder, prompt_cache=tmp_path)
+        assert np.array_equal(draw(pipe), draw(klein))
+    assert "load_text" not in pipe(**SMALL).seconds and any(tmp_path.iterdir())
+
+
 def test_to(klein):
     assert klein.to("cpu") is klein
     assert klein.dtype == "float32"
