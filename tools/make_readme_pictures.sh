@@ -19,3 +19,8 @@ draw hearts   -p "three pink hearts in a row on a black background"
 draw ring     -p "a large purple ring on a mint background"
 draw edited   -p "make the circle blue" --image "$out/circle.png"
 draw added    -p "add a green star on the right" --image "$out/circle.png"
+# The mask is white where the circle is: the part that is painted.
+draw painted  -p "make the circle blue" --inpaint "$out/circle.png" --mask "$out/mask.png" \
+              --strength 1 --keep-unmasked
+draw outpainted -p "a large purple ring on a mint background" --inpaint "$out/ring.png" \
+              --outpaint 32,32,32,32 --keep-unmasked

@@ -108,7 +108,7 @@ LowRankPanels::LowRankPanels(std::span<const float> down, std::int64_t rank, std
                   values_.begin() + column * rank + k * kWidth);
     }
   }
-  if (may_use_bf16_tiles() && are_bf16(values_)) add_pairs(panels);
+  if (may_use_tiles() && are_bf16(values_)) add_pairs(panels);
 }
 
 void LowRankPanels::add_pairs(std::int64_t panels) {

@@ -29,7 +29,7 @@ struct PairTile {
   std::int64_t pairs;          ///< a multiple of kTilePairs
 };
 
-/// The tile registers (AMX), set up for this thread while it lives. See may_use_bf16_tiles.
+/// The tile registers (AMX), set up for this thread while it lives. See may_use_tiles.
 class Tiles {
  public:
   Tiles();

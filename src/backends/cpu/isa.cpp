@@ -1,12 +1,7 @@
 #include <algorithm>
 
-#if defined(__linux__)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "backends/cpu/cpu_ops.h"
+#include "base/tile_registers.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -34,26 +29,6 @@ std::optional<Isa> isa_named(std::string_view name) {
   }
   return {};
 }
-
-namespace {
-
-// Whether the processor multiplies tiles of bfloat16 and of bytes, and the system lets this process
-// do so: it has to be asked, since threads then need 8 KB more to be saved (Linux 5.16).
-bool may_use_tiles() {
-#if defined(__linux__)
-  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  if ((d & kBf16) == 0 || (d & kTile) == 0 || (d & kInt8) == 0) return false;
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  return granted;
-#else
-  return false;
-#endif
-}
-
-}  // namespace
 
 // The compiler's builtin also asks whether the operating system saves the wide registers.
 Isa processor_isa() {

@@ -68,7 +68,7 @@ TEST(LowRank, TilesAreUsedWhereAllNumbersAreTheirs) {
   const std::vector<float> exact = random_numbers(3 * 40, Numbers::bf16, 1);
   const std::vector<float> inexact = random_numbers(3 * 40, Numbers::floats, 1);
   EXPECT_EQ(LowRankPanels(inexact, 3, 40).pairs(), 0);
-  EXPECT_EQ(LowRankPanels(exact, 3, 40).pairs(), may_use_bf16_tiles() ? 16 : 0);
+  EXPECT_EQ(LowRankPanels(exact, 3, 40).pairs(), may_use_tiles() ? 16 : 0);
   // A factor of each kind: in floats.
   std::vector<float> sum(40), expected(40);
   add_low_rank(inexact.data(), 1, {exact, 3, 40}, 1, sum.data());
