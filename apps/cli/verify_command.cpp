@@ -124,7 +124,8 @@ CLI::App* add_verify(CLI::App& program, VerifyCommand& options) {
                   "models, folders of parts, files of weights, or repositories of the Hugging "
                   "Face Hub; several are held against each other")
       ->type_name("FILE")
-      ->expected(1, CLI::detail::expected_max_vector_size);
+      ->expected(1, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args();
   add_text(*app, "--against", options.against, "OTHER",
            "what the files were made from: every tensor is compared with its parent");
   add_variant(*app, options.variant, "");
