@@ -32,9 +32,19 @@ class Convert : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_flux2(arguments);
   }
+  // All that a model folder's flux2.json would decide is said: a transformer by itself has none.
   static std::string picture(const std::string& name, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"-o",        at(name), "--seed", "3", "--no-metadata",
-                                          "--compute", "f32"};
+    std::vector<std::string> arguments = {"-o",
+                                          at(name),
+                                          "--seed",
+                                          "3",
+                                          "--no-metadata",
+                                          "--guidance",
+                                          "3",
+                                          "--max-sequence-length",
+                                          "64",
+                                          "--compute",
+                                          "f32"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished run = run_nano(arguments);
     EXPECT_EQ(run.status, 0) << run.err;
