@@ -33,6 +33,7 @@ const LinearCase kCases[] = {
     {1, 6, 70, 33, DType::bf16},
     {1, 8, 48, 385, DType::f32, 1, true},
     {1, 3, 12288, 8, DType::bf16},
+    {1, 70, 1100, 600, DType::bf16, 1, true},
     {1, 4608, 24, 16, DType::bf16, 2, true, true},
 };
 

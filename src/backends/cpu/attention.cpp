@@ -1,14 +1,13 @@
 #include "backends/cpu/attention.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cassert>
 #include <cmath>
 #include <cstdlib>
 #include <string>
 
 #include "backends/cpu/attention_kernels.h"
-#include "base/parallel.h"
+#include "backends/cpu/items.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -29,17 +28,6 @@ std::int64_t round_up(std::int64_t count, std::int64_t multiple) {
 
 std::int64_t ceil_divide(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;
-}
-
-// Calls body(item, worker) for each item, in any order, on whichever thread is free: for bodies
-// whose results depend on the item alone.
-template <typename Body>
-void for_each_item(std::int64_t count, std::int64_t workers, const Body& body) {
-  std::atomic<std::int64_t> next{0};
-  parallel_for(std::min(workers, count), 1, [&](std::int64_t worker, std::int64_t) {
-    for (std::int64_t item = next++; item < count; item = next++)
-      body(item, worker);
-  });
 }
 
 AttentionTokens head_tokens(const Tensor& tensor, std::int64_t sample, std::int64_t head,

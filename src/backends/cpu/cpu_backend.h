@@ -9,6 +9,7 @@
 #include "backends/cpu/int8_linear.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/memory_pool.h"
+#include "backends/cpu/tile_linear.h"
 #include "ops/ops.h"
 
 namespace flux2 {
@@ -102,6 +103,7 @@ class CpuOps final : public Ops {
   std::shared_ptr<MemoryPool> pool_;
   DnnlEngine dnnl_;
   FewRowsLinear few_rows_;
+  TileLinear tiles_;
   Int8Linear int8_;
   CpuAttention attention_;
 };

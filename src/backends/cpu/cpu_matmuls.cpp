@@ -46,6 +46,7 @@ Tensor CpuOps::multiply_few(const Tensor& x, const PackedLinear& weight) {
 void CpuOps::multiply(const Tensor& x, const PackedLinear& weight, const Tensor& out) {
   if (few_rows_.suits(weight, x.dim(0))) return copy(multiply_few(x, weight), out);
   const Tensor operand = x.dtype() == weight.dtype ? x : dense(x, weight.dtype);
+  if (tiles_.suits(weight)) return tiles_(call_for(operand, weight, out));
   if (dnnl_.try_matmul(call_for(operand, weight, out))) return;
   // oneDNN's fast matmuls may want dense rows: a copy costs a few percent of the product.
   const Tensor source = dense(operand, weight.dtype);
@@ -73,7 +74,9 @@ bool CpuOps::multiply_fused(const Tensor& x, const PackedLinear& weight, const T
   MatmulCall call = call_for(x, weight, residual);
   call.epilogue = gate.defined() ? Epilogue::add_gated : Epilogue::add;
   call.gate = gate.defined() ? gate.f32() : nullptr;
-  return dnnl_.try_matmul(call);
+  if (!tiles_.suits(weight)) return dnnl_.try_matmul(call);
+  tiles_(call);
+  return true;
 }
 
 void CpuOps::linear_add_gated(const Tensor& x, const Weight& weight, const Tensor& gate,

@@ -41,6 +41,7 @@ CpuOps::CpuOps(ComputeType compute, Isa isa, StoredIntegers integers)
       pool_(MemoryPool::make()),
       dnnl_(pool_),
       few_rows_(isa, pool_),
+      tiles_(isa, pool_),
       int8_(isa, pool_),
       attention_(isa) {
   if (!dnnl_.computes_in(compute_dtype_)) {

@@ -61,8 +61,10 @@ struct Int8Output {
 };
 
 struct Int8Kernels {
-  int rows;            ///< of a full tile
-  int columns;         ///< of a panel
+  int rows;     ///< of a full tile
+  int columns;  ///< of a panel
+  /// Groups that are summed up before the next rows come: what of a panel stays in a near cache.
+  std::int64_t depth_groups;
   int operand_bytes;   ///< an input
   int operand_offset;  ///< what is added to each input: 128 or 0
   void (*multiply)(const Int8Tile& tile);

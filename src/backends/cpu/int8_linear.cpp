@@ -14,10 +14,6 @@ namespace {
 
 // Rows that meet a panel before it leaves the cache; a multiple of every tile.
 constexpr std::int64_t kChunkRows = 192;
-// Groups of inputs that are summed up before the next rows come: a part of a panel stays in the
-// second-level cache, a tile's rows in the first.
-constexpr std::int64_t kDepthGroups = 512;
-
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t step) {
   return (value + step - 1) / step * step;
 }
@@ -147,11 +143,11 @@ class ChunkSums {
     const std::int32_t* start = weight.start.data<std::int32_t>() + panel * columns;
     for (std::int64_t r = 0; r < rows; ++r)
       std::copy_n(start, columns, row(r));
-    for (std::int64_t group = 0; group < groups; group += kDepthGroups) {
+    for (std::int64_t group = 0; group < groups; group += kernels_.depth_groups) {
       for (std::int64_t r = 0; r < rows; r += kernels_.rows) {
         kernels_.multiply(
             {.rows = static_cast<int>(std::min<std::int64_t>(kernels_.rows, rows - r)),
-             .groups = std::min(kDepthGroups, groups - group),
+             .groups = std::min(kernels_.depth_groups, groups - group),
              .x = x + r * x_stride + group * kInt8Group * kernels_.operand_bytes,
              .x_stride = x_stride,
              .panel = weights + group * columns * kInt8Group,
