@@ -33,6 +33,28 @@ void append_findings(std::string& message, std::string_view kind, const Items& i
 // weight is packed. Pages of files are no memory of this process.
 constexpr std::size_t kReadAhead = std::size_t{256} << 20;
 
+// Gives the member of `entry` its weight; `upload(stored)` makes the tensor of a vector.
+template <typename Upload>
+void prepare(const WeightsTable::Entry& entry, Ops& ops, const std::vector<StoredTensor>& sources,
+             const Tensor& bias, const Upload& upload) {
+  switch (entry.kind) {
+    case WeightKind::linear:
+      *entry.weight = ops.prepare_linear(sources, bias, entry.sensitivity);
+      break;
+    case WeightKind::conv2d:
+      *entry.weight = ops.prepare_conv2d(sources.front(), bias);
+      break;
+    case WeightKind::embedding:
+      *entry.weight = ops.prepare_embedding(sources.front());
+      break;
+    case WeightKind::vector:
+      *entry.vector = upload(sources.front());
+      break;
+    case WeightKind::unused:
+      break;
+  }
+}
+
 // Loads the entries of a table into their targets.
 class Loader {
  public:
@@ -54,22 +76,8 @@ class Loader {
     }
     const std::vector<StoredTensor> sources = changed(entry, stored);
     const Tensor offsets = bias == nullptr ? Tensor() : upload(*bias);
-    switch (entry.kind) {
-      case WeightKind::linear:
-        *entry.weight = ops_.prepare_linear(sources, offsets, entry.sensitivity);
-        break;
-      case WeightKind::conv2d:
-        *entry.weight = ops_.prepare_conv2d(sources.front(), offsets);
-        break;
-      case WeightKind::embedding:
-        *entry.weight = ops_.prepare_embedding(sources.front());
-        break;
-      case WeightKind::vector:
-        *entry.vector = upload(sources.front());
-        break;
-      case WeightKind::unused:
-        return;
-    }
+    if (entry.kind == WeightKind::unused) return;
+    prepare(entry, ops_, sources, offsets, [this](const StoredTensor& x) { return upload(x); });
     for (const StoredTensor& tensor : stored)
       finish(tensor);
     if (bias != nullptr) finish(*bias);
@@ -194,22 +202,9 @@ void WeightsTable::assume(Ops& ops, const Checkpoint* checkpoint) const {
       sources.back().shape = source.shape;  // whether the file's is the same, load() says
     }
     const Tensor bias = entry.bias.empty() ? Tensor() : make_host_tensor(entry.bias.front().shape);
-    switch (entry.kind) {
-      case WeightKind::linear:
-        *entry.weight = ops.prepare_linear(sources, bias, entry.sensitivity);
-        break;
-      case WeightKind::conv2d:
-        *entry.weight = ops.prepare_conv2d(sources.front(), bias);
-        break;
-      case WeightKind::embedding:
-        *entry.weight = ops.prepare_embedding(sources.front());
-        break;
-      case WeightKind::vector:
-        *entry.vector = ops.upload(make_host_tensor(sources.front().shape), Role::stream);
-        break;
-      case WeightKind::unused:
-        break;
-    }
+    prepare(entry, ops, sources, bias, [&ops](const StoredTensor& x) {
+      return ops.upload(make_host_tensor(x.shape), Role::stream);
+    });
   }
 }
 
