@@ -38,6 +38,7 @@ FootprintOps::FootprintOps(const CpuOptions& options)
 FootprintOps::FootprintOps(const CpuOptions& options, Isa isa)
     : options_(options),
       newer_matmuls_(isa >= Isa::avx512),
+      tiles_(isa >= Isa::avx512_amx && operand_type(options.compute, isa) == DType::bf16),
       operand_type_(operand_type(options.compute, isa)),
       pool_(MemoryPool::make(imaginary_pages())),
       int8_(isa, pool_),
@@ -115,12 +116,21 @@ std::shared_ptr<Storage> FootprintOps::operand_of(const Tensor& x, const Weight&
   return pool_->allocate(bytes_for(x.shape(), operand_type_));
 }
 
+std::shared_ptr<Storage> FootprintOps::scratch_of(const Tensor& x, const Weight& weight) {
+  const auto* counted = weight.prepared_as<CountedWeight>();
+  const bool int8 = counted != nullptr && counted->int8;
+  if (!tiles_ || int8 || weight.shape().rank() != 2) return nullptr;
+  const std::int64_t rows = x.elements() / x.dim(-1);
+  return pool_->allocate(TileLinear::scratch_bytes(rows, weight.out_features()));
+}
+
 Tensor FootprintOps::product_of(const Tensor& residual) {
   return newer_matmuls_ ? Tensor() : pool_->tensor(residual.shape(), DType::f32);
 }
 
 void FootprintOps::linear(const Tensor& x, const Weight& weight, const Tensor& out) {
   const auto operand = operand_of(x, weight);
+  const auto scratch = scratch_of(x, weight);
   if (x.elements() / x.dim(-1) > kMostFewRows) return;
   const auto product = pool_->allocate(bytes_for(out.shape(), DType::f32));
 }
@@ -128,6 +138,7 @@ void FootprintOps::linear(const Tensor& x, const Weight& weight, const Tensor& o
 void FootprintOps::linear_add_gated(const Tensor& x, const Weight& weight, const Tensor&,
                                     const Tensor& residual) {
   const auto operand = operand_of(x, weight);
+  const auto scratch = scratch_of(x, weight);
   const Tensor product = product_of(residual.slice(0, 0, 1));
 }
 

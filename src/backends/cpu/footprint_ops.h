@@ -83,6 +83,8 @@ class FootprintOps final : public Ops {
   /// What the operation makes of x first: a copy of the operands' type, or quantised rows;
   /// undefined where it reads x as it is.
   std::shared_ptr<Storage> operand_of(const Tensor& x, const Weight& weight);
+  /// What the product itself needs meanwhile; undefined: nothing of the pool's.
+  std::shared_ptr<Storage> scratch_of(const Tensor& x, const Weight& weight);
   /// Where a product is not added while it is stored, it is kept first.
   Tensor product_of(const Tensor& residual);
 
@@ -90,6 +92,7 @@ class FootprintOps final : public Ops {
   /// oneDNN's batch-reduce kernels: products are added while they are stored, and read weights in
   /// the layout that this backend packs itself.
   bool newer_matmuls_;
+  bool tiles_;  ///< TileLinear multiplies
   DType operand_type_;
   std::shared_ptr<MemoryPool> pool_;
   Int8Linear int8_;

@@ -32,15 +32,25 @@ struct Split {
   std::int64_t chunks;  // of rows
   std::int64_t beside;  // panels of a task
 
+  std::int64_t workers;
+
   std::int64_t tasks() const { return chunks * ceil_divide(panels, beside); }
+  // Scratch of a worker.
+  std::int64_t sums() const { return kChunkRows * beside * kColumns; }
+  static constexpr std::int64_t tile_bytes() {
+    return kChunkRows / kTileLinearRows * kPartSteps * kTileBytes;
+  }
 };
 
-Split split_for(const MatmulCall& call, std::int64_t workers) {
-  Split split{.panels = ceil_divide(call.weight.out, kColumns),
-              .chunks = ceil_divide(call.rows, kChunkRows),
-              .beside = 1};
-  const std::int64_t wanted = kTasksPerThread * workers;
+Split split_for(std::int64_t rows, std::int64_t out) {
+  const std::int64_t threads = thread_count();
+  Split split{.panels = ceil_divide(out, kColumns),
+              .chunks = ceil_divide(rows, kChunkRows),
+              .beside = 1,
+              .workers = threads};
+  const std::int64_t wanted = kTasksPerThread * threads;
   split.beside = std::clamp<std::int64_t>(split.panels * split.chunks / wanted, 1, kMostPanels);
+  split.workers = std::min(threads, split.tasks());
   return split;
 }
 
@@ -144,18 +154,22 @@ bool TileLinear::suits(const PackedLinear& weight) const {
 
 void TileLinear::operator()(const MatmulCall& call) const {
   assert(suits(call.weight) && (call.epilogue == Epilogue::store || call.dst_dtype == DType::f32));
-  const std::int64_t workers = thread_count();
-  const Split split = split_for(call, workers);
-  const std::int64_t scratch = std::min(workers, split.tasks());
-  const std::int64_t part = kChunkRows / kTileLinearRows * kPartSteps * kTileBytes;
-  const std::int64_t size = kChunkRows * split.beside * kColumns;
-  const std::shared_ptr<Storage> tiles = pool_->allocate(static_cast<std::size_t>(scratch * part));
-  const Tensor sums = pool_->tensor({scratch, size}, DType::f32);
-  for_each_item(split.tasks(), workers, [&](std::int64_t number, std::int64_t worker) {
-    Task(call, split, number, static_cast<std::byte*>(tiles->data) + worker * part,
-         sums.f32() + worker * size)
+  const Split split = split_for(call.rows, call.weight.out);
+  constexpr std::int64_t kTiles = Split::tile_bytes();
+  const std::shared_ptr<Storage> tiles =
+      pool_->allocate(static_cast<std::size_t>(split.workers * kTiles));
+  const Tensor sums = pool_->tensor({split.workers, split.sums()}, DType::f32);
+  for_each_item(split.tasks(), split.workers, [&](std::int64_t number, std::int64_t worker) {
+    Task(call, split, number, static_cast<std::byte*>(tiles->data) + worker * kTiles,
+         sums.f32() + worker * split.sums())
         .run();
   });
+}
+
+std::size_t TileLinear::scratch_bytes(std::int64_t rows, std::int64_t out) {
+  const Split split = split_for(rows, out);
+  const std::int64_t sums = split.sums() * static_cast<std::int64_t>(sizeof(float));
+  return static_cast<std::size_t>(split.workers * (Split::tile_bytes() + sums));
 }
 
 }  // namespace flux2

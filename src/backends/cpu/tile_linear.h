@@ -16,6 +16,9 @@ class TileLinear {
   /// Whether the processor has tiles and the weights lie as weight_blocks.h says.
   bool suits(const PackedLinear& weight) const;
 
+  /// Bytes of scratch memory during a call.
+  static std::size_t scratch_bytes(std::int64_t rows, std::int64_t out);
+
   /// A linear layer as DnnlEngine::matmul computes it; suits(call.weight), and sums that are added
   /// to `dst` are floats. An output depends only on its row and its weights.
   void operator()(const MatmulCall& call) const;
