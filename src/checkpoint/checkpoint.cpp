@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <regex>
 #include <set>
 #include <utility>
 
@@ -109,14 +108,26 @@ std::optional<fs::path> only_weights_file(const fs::path& folder) {
   return only;
 }
 
+// Takes `mark` and the digits behind it off the end of `text` and returns them without leading
+// zeros; nothing: it does not end so.
+std::optional<std::string> take_number(std::string_view& text, std::string_view mark) {
+  const std::size_t at = text.rfind(mark);
+  if (at == std::string_view::npos) return {};
+  std::string_view digits = text.substr(at + mark.size());
+  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return {};
+  text = text.substr(0, at);
+  digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  return std::string(digits);
+}
+
 // "NAME-00002-of-00003" is the second of three files that only together are a part.
 void require_no_shard(const fs::path& file) {
-  static const std::regex shard(R"(.*-0*(\d{1,9})-of-0*(\d{1,9}))");
-  std::smatch numbers;
   const std::string name = file.stem().string();
-  if (!std::regex_match(name, numbers, shard) || numbers[2] == "1") return;
-  refuse(file,
-         fmt::format("is shard {} of {} and nothing by itself", numbers.str(1), numbers.str(2)),
+  std::string_view rest = name;
+  const auto count = take_number(rest, "-of-");
+  const auto number = count ? take_number(rest, "-") : std::nullopt;
+  if (!number || *count == "1") return;
+  refuse(file, fmt::format("is shard {} of {} and nothing by itself", *number, *count),
          "give the folder that holds all of them and their index.json; shards of a GGUF file are "
          "joined by llama-gguf-split --merge");
 }
