@@ -64,7 +64,7 @@ struct ModelPart {
   /// "f32" where no matrix has it, "not used" where nothing reads it. Of a loaded pipeline as it
   /// computes, else as it would on this machine where no type of computing is asked for.
   std::vector<std::string> computed_as;
-  std::vector<std::string> notes;   ///< what its files say and nothing uses
+  std::vector<std::string> notes;  ///< what its files say and nothing uses
 };
 
 /// What a model holds and what it was taken for.

@@ -39,26 +39,11 @@ constexpr UnreadLayout kUnread[] = {
 
 // Companions that no group has claimed belong to a weight that is not there.
 constexpr std::string_view kCompanions[] = {
-    ".weight_scale",
-    ".scale_weight",
-    ".weight_scale_inv",
-    ".weight_scale_2",
-    ".weight_rotation",
-    ".input_scale",
-    ".scale_input",
-    ".pre_quant_scale",
-    ".comfy_quant",
-    ".absmax",
-    ".quant_map",
-    ".nested_absmax",
-    ".nested_quant_map",
-    ".wscales",
-    ".wcscales",
-    ".wtscale",
-    ".proj_down",
-    ".proj_up",
-    ".smooth_factor",
-    ".smooth_factor_orig",
+    ".weight_scale",     ".scale_weight", ".weight_scale_inv", ".weight_scale_2",
+    ".weight_rotation",  ".input_scale",  ".scale_input",      ".pre_quant_scale",
+    ".comfy_quant",      ".absmax",       ".quant_map",        ".nested_absmax",
+    ".nested_quant_map", ".wscales",      ".wcscales",         ".wtscale",
+    ".proj_down",        ".proj_up",      ".smooth_factor",    ".smooth_factor_orig",
     ".smooth_orig",
 };
 
