@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "adapters/low_rank_kernels.h"
+#include "base/rounding.h"
 #include "base/tile_registers.h"
 
 namespace flux2 {
@@ -18,10 +19,6 @@ static_assert(kWidth == low_rank::kColumns);
 
 low_rank::Multiply best_multiply() {
   return __builtin_cpu_supports("avx512f") ? low_rank::multiply_avx512 : low_rank::multiply_avx2;
-}
-
-std::int64_t rounded_up(std::int64_t value, std::int64_t unit) {
-  return (value + unit - 1) / unit * unit;
 }
 
 bool are_bf16(std::span<const float> values) {
@@ -57,7 +54,7 @@ void add_in_floats(const float* up, std::int64_t rows, const LowRankPanels& down
                    float* target) {
   static const low_rank::Multiply multiply = best_multiply();
   const std::int64_t rank = down.rank();
-  std::vector<float> scaled(static_cast<std::size_t>(rounded_up(rows, kRows) * rank));
+  std::vector<float> scaled(static_cast<std::size_t>(round_up(rows, kRows) * rank));
   std::transform(up, up + rows * rank, scaled.begin(), [=](float value) { return scale * value; });
   Product<kRows> product;
   for (std::int64_t column = 0; column < down.columns(); column += kWidth) {
@@ -75,7 +72,7 @@ void add_in_floats(const float* up, std::int64_t rows, const LowRankPanels& down
 void add_in_tiles(const float* up, std::int64_t rows, const LowRankPanels& down, float scale,
                   float* target) {
   const std::int64_t rank = down.rank(), pairs = down.pairs();
-  std::vector<std::uint32_t> words(static_cast<std::size_t>(rounded_up(rows, kTileRows) * pairs));
+  std::vector<std::uint32_t> words(static_cast<std::size_t>(round_up(rows, kTileRows) * pairs));
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* values = up + row * rank;
     for (std::int64_t k = 0; k < rank; k += 2)
@@ -112,7 +109,7 @@ LowRankPanels::LowRankPanels(std::span<const float> down, std::int64_t rank, std
 }
 
 void LowRankPanels::add_pairs(std::int64_t panels) {
-  pairs_ = rounded_up((rank_ + 1) / 2, kTilePairs);
+  pairs_ = round_up((rank_ + 1) / 2, kTilePairs);
   words_.resize(static_cast<std::size_t>(panels * pairs_ * kWidth));
   for (std::int64_t index = 0; index < panels; ++index) {
     std::uint32_t* word = words_.data() + index * pairs_ * kWidth;

@@ -7,6 +7,8 @@
 #include <variant>
 
 // https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+#include "base/rounding.h"
+
 namespace flux2 {
 namespace {
 
@@ -26,7 +28,7 @@ enum class ValueType : std::uint32_t {
 };
 
 std::uint64_t padded(std::uint64_t size) {
-  return (size + kAlignment - 1) / kAlignment * kAlignment;
+  return round_up(size, kAlignment);
 }
 
 // The bytes of a header, one after another.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "checkpoint/rounding_model.h"
 
 namespace flux2 {
@@ -24,12 +25,10 @@ class Pieces {
         rows_(tensor.shape.rank() == 0 ? 1 : tensor.shape[0]),
         rows_in_piece_(std::max<std::int64_t>(1, kPiece / std::max<std::int64_t>(1, width_))) {
     const std::int64_t together = rows_together(tensor);
-    rows_in_piece_ = (rows_in_piece_ + together - 1) / together * together;
+    rows_in_piece_ = round_up(rows_in_piece_, together);
   }
 
-  std::int64_t count() const {
-    return width_ == 0 ? 0 : (rows_ + rows_in_piece_ - 1) / rows_in_piece_;
-  }
+  std::int64_t count() const { return width_ == 0 ? 0 : ceil_divide(rows_, rows_in_piece_); }
   std::int64_t begin(std::int64_t piece) const { return piece * rows_in_piece_; }
   std::int64_t rows(std::int64_t piece) const {
     return std::min(rows_in_piece_, rows_ - begin(piece));

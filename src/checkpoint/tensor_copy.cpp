@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/finite.h"
 #include "checkpoint/in_quotes.h"
@@ -69,7 +70,7 @@ void encode(const TensorCopy& copy, WeightsWriter& writer, const std::function<v
   assert(encoder.is_plain() || width % encoder.elements == 0);
   const std::int64_t together = rows_together(source);
   const std::int64_t at_once =
-      (std::max<std::int64_t>(1, kNumbersAtOnce / width) + together - 1) / together * together;
+      round_up(std::max<std::int64_t>(1, kNumbersAtOnce / width), together);
   std::vector<float> numbers;
   std::vector<std::byte> bytes;
   for (std::int64_t begin = 0; begin < rows; begin += at_once) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/parallel.h"
+#include "base/rounding.h"
 #include "flux2/error.h"
 #include "models/autoencoder/tiling.h"
 #include "pipeline/available_memory.h"
@@ -184,7 +185,7 @@ class Planner {
   static std::int64_t rounded_up(std::int64_t bytes) {
     constexpr std::int64_t kMega = 1000000;
     const std::int64_t digit = bytes >= 1000 * kMega ? 100 * kMega : kMega;
-    return (bytes + digit - 1) / digit * digit;
+    return round_up(bytes, digit);
   }
 
   Plan plan() const {

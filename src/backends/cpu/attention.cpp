@@ -8,6 +8,7 @@
 
 #include "backends/cpu/attention_kernels.h"
 #include "backends/cpu/items.h"
+#include "base/rounding.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -21,14 +22,6 @@ constexpr std::int64_t kTilesPerThread = 32;
 constexpr std::int64_t kPackedBytes = std::int64_t{32} << 20;
 // Calls with fewer multiplications stay on the calling thread: waking others costs more.
 constexpr std::int64_t kSmallCall = std::int64_t{1} << 20;
-
-std::int64_t round_up(std::int64_t count, std::int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
-
-std::int64_t ceil_divide(std::int64_t count, std::int64_t size) {
-  return (count + size - 1) / size;
-}
 
 AttentionTokens head_tokens(const Tensor& tensor, std::int64_t sample, std::int64_t head,
                             std::int64_t first) {

@@ -5,6 +5,7 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/rows.h"
+#include "base/rounding.h"
 
 namespace flux2 {
 namespace {
@@ -85,7 +86,7 @@ class GroupSums {
 // pixels [h w, C]
 std::vector<Moments> moments_of(const Kernels& kernels, const Tensor& pixels, std::int64_t groups) {
   const std::int64_t count = pixels.dim(0);
-  const std::int64_t blocks = (count + kBlockPixels - 1) / kBlockPixels;
+  const std::int64_t blocks = ceil_divide(count, kBlockPixels);
   const std::int64_t parts = std::min(blocks, kMostParts);
   std::vector<Moments> partial(static_cast<std::size_t>(parts * groups));
   parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -8,15 +8,13 @@
 #include <vector>
 
 #include "backends/cpu/rows.h"
+#include "base/rounding.h"
 
 namespace flux2 {
 namespace {
 
 // Rows that meet a panel before it leaves the cache; a multiple of every tile.
 constexpr std::int64_t kChunkRows = 192;
-constexpr std::int64_t round_up(std::int64_t value, std::int64_t step) {
-  return (value + step - 1) / step * step;
-}
 
 // Rows of weights [columns][padded inputs] become one panel: groups of all columns side by side.
 void interleave(const std::int8_t* rows, std::int64_t stride, std::int64_t columns,
@@ -31,7 +29,7 @@ void interleave(const std::int8_t* rows, std::int64_t stride, std::int64_t colum
 // apart would evict each other.
 constexpr std::int64_t stride_for(std::int64_t bytes) {
   constexpr std::int64_t kLine = 64;
-  return (round_up(bytes, kLine) / kLine | 1) * kLine;
+  return (ceil_divide(bytes, kLine) | 1) * kLine;
 }
 
 }  // namespace
@@ -74,8 +72,8 @@ std::size_t Int8Linear::operand_bytes(std::int64_t rows, std::int64_t in) const 
 std::shared_ptr<Int8Weight> Int8Linear::pack(std::span<const StoredTensor> row_blocks) {
   const Int8Quantizer quantizer(kernels_, row_blocks);
   const std::int64_t columns = kernels_.columns;
-  const std::int64_t panels = round_up(quantizer.out(), columns) / columns;
-  const std::int64_t groups = round_up(quantizer.in(), kInt8Group) / kInt8Group;
+  const std::int64_t panels = ceil_divide(quantizer.out(), columns);
+  const std::int64_t groups = ceil_divide(quantizer.in(), kInt8Group);
   const std::int64_t panel_bytes = columns * groups * kInt8Group;
   auto weight = std::make_shared<Int8Weight>();
   weight->in = quantizer.in();
@@ -137,7 +135,7 @@ class ChunkSums {
   void multiply(const Int8Weight& weight, std::int64_t panel, const std::byte* x,
                 std::int64_t x_stride, std::int64_t rows) {
     const std::int64_t columns = kernels_.columns;
-    const std::int64_t groups = round_up(weight.in, kInt8Group) / kInt8Group;
+    const std::int64_t groups = ceil_divide(weight.in, kInt8Group);
     const auto* weights = static_cast<const std::int8_t*>(weight.panels->data) +
                           panel * columns * groups * kInt8Group;
     const std::int32_t* start = weight.start.data<std::int32_t>() + panel * columns;
@@ -175,8 +173,8 @@ void Int8Linear::operator()(const Int8Call& call) {
   const auto finish =
       call.epilogue == Epilogue::store ? pick(kernels_.store, call.out) : kernels_.add;
   const std::int64_t columns = kernels_.columns;
-  const std::int64_t panels = round_up(weight.out, columns) / columns;
-  const std::int64_t chunks = round_up(operands.rows(), kChunkRows) / kChunkRows;
+  const std::int64_t panels = ceil_divide(weight.out, columns);
+  const std::int64_t chunks = ceil_divide(operands.rows(), kChunkRows);
   // All chunks of a panel, then the next panel: it is read from memory once.
   parallel_for(panels * chunks, 1, [&](std::int64_t begin, std::int64_t end) {
     ChunkSums sums(kernels_);

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/rounding.h"
 #include "flux2/error.h"
 
 namespace flux2 {
@@ -24,10 +25,10 @@ constexpr std::size_t kMostBytes = std::size_t{1} << 46;
 // Eight classes to each power of two: at most 1/8 is wasted, and nearly equal sizes share blocks.
 // Large blocks need no classes, since pages move from one to another.
 std::size_t class_of(std::size_t bytes) {
-  if (bytes >= kPiecedFrom) return (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  if (bytes >= kPiecedFrom) return round_up(bytes, kHugePage);
   const std::size_t step =
       std::max(kAlignment, std::bit_floor(std::max<std::size_t>(bytes, 1)) / 8);
-  return std::max(kAlignment, (bytes + step - 1) / step * step);
+  return std::max(kAlignment, round_up(bytes, step));
 }
 
 bool is_huge_pages(const void* data, std::size_t size) {

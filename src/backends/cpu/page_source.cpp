@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <new>
 
+#include "base/rounding.h"
+
 namespace flux2 {
 namespace {
 
@@ -65,7 +67,7 @@ class SystemPages final : public PageSource {
 class ImaginaryPages final : public PageSource {
  public:
   void* take(std::size_t size) override {
-    const std::size_t pages = (size + kHugePage - 1) / kHugePage * kHugePage;
+    const std::size_t pages = round_up(size, kHugePage);
     return std::bit_cast<void*>(next_.fetch_add(pages));
   }
   void give(void*, std::size_t) override {}

@@ -7,6 +7,7 @@
 #include "backends/cpu/items.h"
 #include "backends/cpu/tile_linear_kernels.h"
 #include "backends/cpu/weight_blocks.h"
+#include "base/rounding.h"
 
 namespace flux2 {
 namespace {
@@ -21,10 +22,6 @@ constexpr std::int64_t kPartSteps = 16;
 constexpr std::int64_t kTileBytes = kTileLinearRows * kTileLinearBytes;
 constexpr std::int64_t kPanelStepBytes = kColumns * kTileLinearBytes;
 constexpr std::int64_t kTasksPerThread = 4;
-
-constexpr std::int64_t ceil_divide(std::int64_t count, std::int64_t size) {
-  return (count + size - 1) / size;
-}
 
 // How a product is cut into tasks, each some rows times some panels.
 struct Split {

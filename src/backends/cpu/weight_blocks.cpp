@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "base/rounding.h"
 
 namespace flux2::weight_blocks {
 namespace {
@@ -20,10 +21,6 @@ constexpr std::int64_t kUnitStride = kOutputs * 4;  // from one unit of an outpu
 constexpr std::int64_t kAhead = 256;
 // Less than this is not worth a thread.
 constexpr std::int64_t kGrainBytes = std::int64_t{1} << 18;
-
-std::int64_t blocks_for(std::int64_t size, std::int64_t block) {
-  return (size + block - 1) / block;
-}
 
 // Four units of four rows, transposed: a vector holds one unit of the four rows.
 void pack_four(const std::byte* const* rows, std::int64_t at, std::byte* target) {
@@ -84,14 +81,14 @@ void pack_rows(const RowPointers& rows, std::int64_t row_bytes, std::byte* targe
 }  // namespace
 
 std::int64_t packed_bytes(std::int64_t out, std::int64_t row_bytes) {
-  return blocks_for(out, kOutputs) * blocks_for(row_bytes, kRowBytes) * kBlockBytes;
+  return ceil_divide(out, kOutputs) * ceil_divide(row_bytes, kRowBytes) * kBlockBytes;
 }
 
 void pack(const StoredRows& rows, MemoryPool& pool, std::byte* target) {
   const std::int64_t row_bytes = rows.row_bytes();
   const std::int64_t group_bytes = packed_bytes(kOutputs, row_bytes);  // of 64 rows
   if (group_bytes == 0) return;
-  const std::int64_t groups = blocks_for(rows.count(), kOutputs);
+  const std::int64_t groups = ceil_divide(rows.count(), kOutputs);
   const std::int64_t parts = std::clamp<std::int64_t>(
       groups * group_bytes / kGrainBytes, 1, std::min<std::int64_t>(thread_count(), groups));
   // What is stored in another way is converted 64 rows at a time.
