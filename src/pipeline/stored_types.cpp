@@ -5,11 +5,9 @@
 #include <map>
 #include <set>
 
-#include "models/autoencoder/config.h"
-#include "models/autoencoder/weights.h"
-#include "models/flux2/transformer.h"
 #include "models/language/derived_config.h"
 #include "models/language/language_model.h"
+#include "pipeline/part_table.h"
 
 namespace flux2 {
 namespace {
@@ -49,20 +47,8 @@ Uses uses_of_language_model(const ConfigFile& config, const Checkpoint& weights,
 }
 
 Uses uses_of(PartKind part, const ConfigFile& config, const Checkpoint& weights, const Ops& ops) {
-  switch (part) {
-    case PartKind::transformer: {
-      Transformer transformer(TransformerConfig::read(config));
-      return uses_of(transformer.weights(), weights, ops);
-    }
-    case PartKind::text_encoder:
-      return uses_of_language_model(config, weights, ops);
-    case PartKind::vae:
-      break;
-  }
-  WeightsTable table;
-  AutoencoderWeights vae;
-  declare(table, vae, AutoencoderConfig::read(config));
-  return uses_of(table, weights, ops);
+  if (part == PartKind::text_encoder) return uses_of_language_model(config, weights, ops);
+  return uses_of(PartTable(part, config, weights).table(), weights, ops);
 }
 
 std::string joined(const std::set<std::string>& types) {
