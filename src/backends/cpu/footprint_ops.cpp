@@ -119,8 +119,8 @@ std::shared_ptr<Storage> FootprintOps::operand_of(const Tensor& x, const Weight&
 std::shared_ptr<Storage> FootprintOps::scratch_of(const Tensor& x, const Weight& weight) {
   const auto* counted = weight.prepared_as<CountedWeight>();
   const bool int8 = counted != nullptr && counted->int8;
-  if (!tiles_ || int8 || weight.shape().rank() != 2) return nullptr;
   const std::int64_t rows = x.elements() / x.dim(-1);
+  if (!tiles_ || int8 || rows <= kMostFewRows) return nullptr;
   return pool_->allocate(TileLinear::scratch_bytes(rows, weight.out_features()));
 }
 
