@@ -6,7 +6,7 @@ namespace flux2 {
 namespace {
 
 // Each builds on those before it.
-#include "backends/cpu/amx_tiles.inc"
+#include "base/amx_tiles.inc"
 
 #include "backends/cpu/attention_vector512.inc"
 

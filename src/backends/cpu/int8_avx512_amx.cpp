@@ -11,7 +11,7 @@ namespace {
 
 #include "backends/cpu/int8_vector512.inc"
 
-#include "backends/cpu/amx_tiles.inc"
+#include "base/amx_tiles.inc"
 
 #include "backends/cpu/amx_panels.inc"
 

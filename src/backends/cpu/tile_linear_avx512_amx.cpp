@@ -9,7 +9,7 @@ namespace {
 
 #include "backends/cpu/for_vectors.inc"
 
-#include "backends/cpu/amx_tiles.inc"
+#include "base/amx_tiles.inc"
 
 #include "backends/cpu/amx_panels.inc"
 
